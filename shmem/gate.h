@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * gate.h
+ *	  The write gate: what writers of a bucket hold until their transaction
+ *	  has ended on every node, and what a cutover takes exclusively.
+ *
+ * Ordinary lock-manager locks (so deadlock detection and pg_locks work):
+ * LOCKTAG_OBJECT with the OID of rehouse.buckets and the bucket's id, or the
+ * OID of rehouse.colocation_groups and the group's.  A writer of few buckets
+ * takes RowExclusiveLock on each; a statement on more than RH_GATE_MANY takes
+ * ShareLock on the group.  A cutover takes RowExclusiveLock on the group and
+ * ExclusiveLock on its buckets.  Order: the group, then buckets by id.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_GATE_H
+#define RH_GATE_H
+
+#include "shmem/map.h"
+
+#define RH_GATE_MANY 16
+
+/*
+ * Route a write (or row-locking read) of one key: find the bucket, take the
+ * gate, read the map again whether or not it waited; loop when a split has
+ * changed the bucket.  The placement returned is the one to use, and stays true
+ * until the transaction has ended.  Raises 40001 when the transaction's
+ * snapshot is older than the placement (REPEATABLE READ and above).
+ * False: no such group.
+ */
+extern bool rh_gate_route(int32 colocation_id, uint32 hash, RhPlacement *placement);
+
+/*
+ * The same for a write to all buckets of a group; the placements are palloc'd
+ * in order of hash range.
+ */
+extern int	rh_gate_route_all(int32 colocation_id, RhPlacement **placements);
+
+/*
+ * The mover's side: take the exclusive gate on the buckets, all or nothing, by
+ * conditional tries that queue nowhere.  The caller is in a transaction; the
+ * gate is released with it, or by rh_gate_release.
+ */
+extern bool rh_gate_try_exclusive(int32 colocation_id, const uint32 *bucket_ids, int count);
+
+/* The same, but queue for at most timeout_ms for the lock that is not free. */
+extern bool rh_gate_exclusive(int32 colocation_id, const uint32 *bucket_ids, int count,
+							  int timeout_ms);
+
+extern void rh_gate_release(int32 colocation_id, const uint32 *bucket_ids, int count);
+
+/* The pids of those who hold the gate of a bucket or its group, palloc'd. */
+extern int	rh_gate_holders(int32 colocation_id, uint32 bucket_id, int **pids);
+
+#endif							/* RH_GATE_H */

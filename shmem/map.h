@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * map.h
+ *	  The placement map as a backend reads it.
+ *
+ * Every function here is one RCU read section (or a look at the transaction's
+ * private map, when it has changed placements itself) that copies out what was
+ * asked for: no pointer into shared memory leaves it, so that callers may
+ * palloc, ereport and wait as they like.
+ *
+ * The first look-up that routes a transaction also records, in the backend's
+ * slot, the oldest version by which it was routed; a bucket that has moved
+ * away is dropped only when no slot shows a version from before the move.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_MAP_H
+#define RH_MAP_H
+
+#include "access/attnum.h"
+
+#define RH_HOST_LEN 256
+
+/* A worker node. */
+typedef struct RhNode
+{
+	int32		node_id;
+	int32		group_id;
+	int32		port;
+	bool		is_active;
+	bool		should_have_shards;
+	bool		is_reserved;
+	char		host[RH_HOST_LEN];
+	char		database[NAMEDATALEN];
+} RhNode;
+
+/* A distributed or reference table. */
+typedef struct RhTable
+{
+	Oid			relid;			/* the shell (must be first: sort key) */
+	int32		colocation_id;
+	AttrNumber	key_attnum;		/* 0 for a reference table */
+	char		kind;			/* RH_KIND_* */
+	char		state;			/* RH_STATE_* */
+	int32		ddl_generation;	/* raised by every DDL on the table */
+	int32		bucket_count;	/* of its co-location group */
+	double		estimated_rows; /* in all shards */
+} RhTable;
+
+/* Where one bucket is. */
+typedef struct RhPlacement
+{
+	uint32		bucket_id;
+	int32		node_id;
+	int32		generation;		/* part of the schema's name on the node */
+	int32		hash_min;		/* inclusive */
+	int32		hash_max;		/* inclusive */
+	int32		colocation_id;
+	bool		isolated;		/* made for one tenant */
+	uint64		placed_version; /* the map version that first showed it here;
+								 * never 0, and only as old as this boot */
+} RhPlacement;
+
+/*
+ * Is the library preloaded, the extension here, and its map to be had?
+ * Builds the map when this database has none yet.  Cheap: one comparison once
+ * known.  False in a database without the extension and in recovery.
+ */
+extern bool rh_map_available(void);
+
+/* The version that a reader would see now; 0 when there is no map. */
+extern uint64 rh_map_version(void);
+
+/* Look up a table by its shell's OID.  False: not one of ours. */
+extern bool rh_map_table(Oid relid, RhTable *table);
+
+/* Look up a node.  False: unknown. */
+extern bool rh_map_node(int32 node_id, RhNode *node);
+
+/* All nodes, by id, in a palloc'd array; returns their number. */
+extern int	rh_map_nodes(RhNode **nodes);
+
+/* All tables of a co-location group (0: of all groups), by OID, palloc'd. */
+extern int	rh_map_tables(int32 colocation_id, RhTable **tables);
+
+/*
+ * Route: the placement of the bucket that hash belongs to.  Counts as routing
+ * the transaction.  False: no such group.  For writes use gate.h instead.
+ */
+extern bool rh_map_route(int32 colocation_id, uint32 hash, RhPlacement *placement);
+
+/*
+ * All placements of a group (0: of all groups) in order of hash range, from
+ * one version of the map, palloc'd; *version gets that version.
+ */
+extern int	rh_map_placements(int32 colocation_id, RhPlacement **placements, uint64 *version);
+
+/* The placement of a bucket by its id.  False: unknown. */
+extern bool rh_map_bucket(uint32 bucket_id, RhPlacement *placement);
+
+/*
+ * The oldest version by which any running transaction of this database was
+ * routed; the current version when there is none.
+ */
+extern uint64 rh_map_oldest_routed(void);
+
+/* The version by which this transaction was first routed; 0: not yet. */
+extern uint64 rh_map_my_routed(void);
+
+/*
+ * The catalog has been changed by this transaction: from its next look-up on
+ * it sees a private map built from the catalog, and its commit publishes.
+ * Called by catalog.c alone.
+ */
+extern void rh_map_invalidate(void);
+
+#endif							/* RH_MAP_H */

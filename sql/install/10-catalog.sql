@@ -1,0 +1,94 @@
+-- ---------------------------------------------------------------------------
+-- The catalog: the durable truth.  Readable by all, written by the extension's
+-- functions alone.  The placement map in shared memory is built from it.
+-- ---------------------------------------------------------------------------
+
+-- Who we are.  A clone of the coordinator, or a template copy, differs in the
+-- system identifier or the database's OID; a promoted standby in the timeline.
+CREATE TABLE rehouse.cluster (
+    singleton         bool   PRIMARY KEY DEFAULT true CHECK (singleton),
+    cluster_id        bigint NOT NULL,              -- random, names everything that we own on a worker
+    system_identifier bigint NOT NULL,
+    database_oid      oid    NOT NULL,
+    timeline          int    NOT NULL,
+    epoch             bigint NOT NULL DEFAULT 1,    -- raised by rehouse.take_over()
+    coordinator_host  text,
+    coordinator_port  int
+);
+
+CREATE SEQUENCE rehouse.node_id_seq AS int;
+CREATE SEQUENCE rehouse.group_id_seq AS int;
+CREATE TABLE rehouse.nodes (
+    node_id            int      PRIMARY KEY DEFAULT pg_catalog.nextval('rehouse.node_id_seq'),
+    group_id           int      NOT NULL,
+    node_name          text     NOT NULL,
+    node_port          int      NOT NULL,
+    database_name      name     NOT NULL,
+    node_role          noderole NOT NULL DEFAULT 'primary',
+    node_cluster       name     NOT NULL DEFAULT 'default',
+    is_active          bool     NOT NULL,
+    should_have_shards bool     NOT NULL,           -- rebalancing may place buckets here
+    is_reserved        bool     NOT NULL DEFAULT false, -- kept for isolated tenants; rebalancing leaves it alone
+    UNIQUE (node_name, node_port)
+);
+
+CREATE SEQUENCE rehouse.colocation_id_seq AS int;
+CREATE TABLE rehouse.colocation_groups (
+    colocation_id int  PRIMARY KEY DEFAULT pg_catalog.nextval('rehouse.colocation_id_seq'),
+    shard_count   int  NOT NULL,                    -- at creation; isolation and splits add buckets
+    key_type      oid  NOT NULL,
+    key_collation oid  NOT NULL,
+    is_default    bool NOT NULL                     -- tables may join it without naming it
+);
+
+CREATE TABLE rehouse.tables (
+    relation       oid    PRIMARY KEY,
+    kind           "char" NOT NULL CHECK (kind IN ('h', 'r')),    -- hash distributed, reference
+    state          "char" NOT NULL CHECK (state IN ('d', 't')),   -- distributed, in transit
+    colocation_id  int    NOT NULL REFERENCES rehouse.colocation_groups,
+    key_attnum     int2   NOT NULL,                 -- 0 for a reference table
+    ddl_generation int    NOT NULL DEFAULT 1,       -- raised by each DDL, part of remote statement names
+    estimated_rows float8 NOT NULL DEFAULT 0
+);
+
+CREATE SEQUENCE rehouse.bucket_id_seq START 102008;
+CREATE TABLE rehouse.buckets (
+    bucket_id       bigint PRIMARY KEY DEFAULT pg_catalog.nextval('rehouse.bucket_id_seq'),
+    colocation_id   int    NOT NULL REFERENCES rehouse.colocation_groups,
+    hash_min        int    NOT NULL,
+    hash_max        int    NOT NULL CHECK (hash_min <= hash_max),
+    node_id         int    NOT NULL REFERENCES rehouse.nodes,
+    generation      int    NOT NULL DEFAULT 0,      -- distinguishes this copy from older ones on the same node
+    isolated_tenant text,                           -- the tenant that this bucket was made for
+    UNIQUE (colocation_id, hash_min)
+);
+CREATE INDEX ON rehouse.buckets (node_id);
+
+CREATE SEQUENCE rehouse.shard_id_seq START 102008;
+CREATE TABLE rehouse.shards (
+    shard_id  bigint PRIMARY KEY DEFAULT pg_catalog.nextval('rehouse.shard_id_seq'),
+    relation  oid    NOT NULL REFERENCES rehouse.tables ON DELETE CASCADE,
+    bucket_id bigint NOT NULL REFERENCES rehouse.buckets ON DELETE CASCADE,
+    UNIQUE (relation, bucket_id),
+    UNIQUE (bucket_id, relation)
+);
+
+-- The log of commit decisions: a row per prepared branch, written by the
+-- transaction itself, deleted by the keeper once the branch is committed.
+CREATE TABLE rehouse.commit_decisions (
+    gid     text PRIMARY KEY,
+    node_id int  NOT NULL
+);
+
+-- Things on nodes that nobody needs any more, dropped by the keeper.
+CREATE SEQUENCE rehouse.cleanup_id_seq;
+CREATE TABLE rehouse.cleanup (
+    cleanup_id  bigint PRIMARY KEY DEFAULT pg_catalog.nextval('rehouse.cleanup_id_seq'),
+    job_id      bigint,
+    node_id     int    NOT NULL,
+    object_kind text   NOT NULL CHECK (object_kind IN ('schema', 'publication', 'slot')),
+    object_name text   NOT NULL,
+    last_error  text
+);
+
+GRANT SELECT ON ALL TABLES IN SCHEMA rehouse TO PUBLIC;

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.c
+ *	  How things are called on a worker.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "src/names.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+void
+rh_shard_schema(char *buf, const char *shell_schema, uint32 bucket_id, int32 generation)
+{
+	char		suffix[48];
+	int			len = strlen(shell_schema);
+	int			room;
+
+	if (generation == 0)
+		snprintf(suffix, sizeof(suffix), "_%u", bucket_id);
+	else
+		snprintf(suffix, sizeof(suffix), "_%u_%d", bucket_id, generation);
+
+	room = NAMEDATALEN - 1 - strlen(suffix);
+	if (len <= room)
+		snprintf(buf, NAMEDATALEN, "%s%s", shell_schema, suffix);
+	else
+	{
+		uint32		hash = hash_bytes((const unsigned char *) shell_schema, len);
+		int			cut = pg_mbcliplen(shell_schema, len, room - 9);
+
+		snprintf(buf, NAMEDATALEN, "%.*s_%08x%s", cut, shell_schema, hash, suffix);
+	}
+}
+
+char *
+rh_shard_name(Oid shell, uint32 bucket_id, int32 generation)
+{
+	char		schema[NAMEDATALEN];
+	char	   *nspname = get_namespace_name(get_rel_namespace(shell));
+	char	   *relname = get_rel_name(shell);
+
+	if (nspname == NULL || relname == NULL)
+		elog(ERROR, "cache lookup failed for relation %u", shell);
+	rh_shard_schema(schema, nspname, bucket_id, generation);
+	return quote_qualified_identifier(schema, relname);
+}

@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.h
+ *	  How things are called on a worker.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_NAMES_H
+#define RH_NAMES_H
+
+#include "postgres.h"
+
+/*
+ * The schema of a bucket on its node: the shell's schema, the bucket's id, and
+ * the generation when it is not the first: public_102008, public_102008_2.
+ * A name longer than NAMEDATALEN - 1 bytes is cut at a character and gets the
+ * hash of the whole, so that it stays unique.  buf has NAMEDATALEN bytes.
+ */
+extern void rh_shard_schema(char *buf, const char *shell_schema, uint32 bucket_id,
+							int32 generation);
+
+/* The shard's name, quoted as needed and qualified, palloc'd. */
+extern char *rh_shard_name(Oid shell, uint32 bucket_id, int32 generation);
+
+#endif							/* RH_NAMES_H */

@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * rehouse.c
+ *	  The entry point: settings, shared memory, workers, hooks.
+ *
+ * The only file that knows all others.  Loaded by shared_preload_libraries;
+ * a library that is loaded later (by calling one of its functions) sets up
+ * nothing, and each function says so with an error.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "src/conn.h"
+#include "src/rehouse.h"
+#include "src/xact.h"
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	MarkGUCPrefixReserved("rehouse");
+}
