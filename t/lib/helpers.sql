@@ -1,0 +1,138 @@
+-- Helpers for tests, in schema t of the coordinator's database.  Loaded by the
+-- harness before each suite.
+
+CREATE EXTENSION IF NOT EXISTS dblink;
+CREATE SCHEMA t;
+
+-- number 0 is the coordinator, 1.. the workers
+CREATE TABLE t.servers (number int PRIMARY KEY, host text NOT NULL, port int NOT NULL);
+
+CREATE FUNCTION t.host() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '127.0.0.1'::text $$;
+
+-- the port of a server
+CREATE FUNCTION t.port(number int) RETURNS int LANGUAGE sql STABLE
+AS $$ SELECT s.port FROM t.servers s WHERE s.number = $1 $$;
+
+CREATE FUNCTION t.conninfo(number int) RETURNS text LANGUAGE sql STABLE
+AS $$ SELECT format('host=%s port=%s dbname=%L user=postgres', s.host, s.port, current_database())
+      FROM t.servers s WHERE s.number = $1 $$;
+
+-- citus_add_node for workers first..last; returns the node ids
+CREATE FUNCTION t.add_nodes(first int DEFAULT 1, last int DEFAULT NULL) RETURNS SETOF int LANGUAGE plpgsql
+AS $$
+DECLARE
+    server record;
+BEGIN
+    FOR server IN SELECT * FROM t.servers
+                  WHERE number BETWEEN first AND coalesce(last, (SELECT max(number) FROM t.servers)) AND number > 0
+                  ORDER BY number LOOP
+        RETURN NEXT citus_add_node(server.host, server.port);
+    END LOOP;
+END $$;
+
+-- one value of a query that runs on a server, as text
+CREATE FUNCTION t.on_node(number int, sql text) RETURNS text LANGUAGE sql VOLATILE
+AS $$ SELECT r FROM dblink(t.conninfo($1), format('SELECT (SELECT row_to_json(q) FROM (%s) q LIMIT 1)::jsonb', $2)) d(j jsonb),
+      LATERAL (SELECT value AS r FROM jsonb_each_text(j) LIMIT 1) v $$;
+
+-- the rows of a query that runs on a server, each as the text of a row: (1,a)
+CREATE FUNCTION t.rows_on_node(number int, sql text) RETURNS SETOF text LANGUAGE sql VOLATILE
+AS $$ SELECT r FROM dblink(t.conninfo($1), format('SELECT q::text FROM (%s) q', $2)) d(r text) $$;
+
+-- run a command on a server
+CREATE FUNCTION t.exec_on_node(number int, sql text) RETURNS text LANGUAGE sql VOLATILE
+AS $$ SELECT dblink_exec(t.conninfo($1), $2) $$;
+
+-- the number of a worker by its node id
+CREATE FUNCTION t.number_of(node_id int) RETURNS int LANGUAGE plpgsql STABLE
+AS $$ BEGIN RETURN (
+    SELECT s.number FROM t.servers s JOIN rehouse.nodes n ON n.node_port = s.port AND s.number > 0
+    WHERE n.node_id = $1); END $$;
+
+-- Wait until a query's one value is true; an error with the last value at the
+-- deadline.  Each try is a transaction of its own: CALL it outside of any.
+CREATE PROCEDURE t.wait_until(sql text, timeout interval DEFAULT '60 s') LANGUAGE plpgsql
+AS $$
+DECLARE
+    deadline timestamptz := clock_timestamp() + timeout;
+    value    text;
+BEGIN
+    LOOP
+        EXECUTE sql INTO value;
+        COMMIT;
+        EXIT WHEN value IN ('t', 'true');
+        IF clock_timestamp() > deadline THEN
+            RAISE EXCEPTION 'waited in vain, last value %: %', coalesce(value, 'NULL'), sql;
+        END IF;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
+
+-- What is on the nodes and belongs to no placement or no running transaction:
+-- empty when all jobs have ended well.
+CREATE FUNCTION t.leftovers() RETURNS SETOF text LANGUAGE plpgsql
+AS $$
+DECLARE
+    server record;
+    thing  text;
+BEGIN
+    FOR server IN SELECT * FROM t.servers ORDER BY number LOOP
+        FOR thing IN SELECT r FROM dblink(t.conninfo(server.number), $q$
+                SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+                UNION ALL SELECT 'publication ' || pubname FROM pg_publication
+                UNION ALL SELECT 'subscription ' || subname FROM pg_subscription
+                UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database()
+                $q$) d(r text) LOOP
+            RETURN NEXT 'server ' || server.number || ': ' || thing;
+        END LOOP;
+        CONTINUE WHEN server.number = 0;
+        FOR thing IN SELECT r FROM dblink(t.conninfo(server.number), $q$
+                SELECT nspname FROM pg_namespace WHERE nspname ~ '_[0-9]{6,}(_[0-9]+)?$' $q$) d(r text)
+                EXCEPT
+                SELECT s.nspname || '_' || b.bucket_id || CASE WHEN b.generation > 0 THEN '_' || b.generation ELSE '' END
+                FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id)
+                     JOIN pg_class c ON c.oid = h.relation JOIN pg_namespace s ON s.oid = c.relnamespace
+                WHERE t.number_of(b.node_id) = server.number LOOP
+            RETURN NEXT 'server ' || server.number || ': schema ' || thing;
+        END LOOP;
+    END LOOP;
+    RETURN QUERY SELECT 'commit decision ' || gid FROM rehouse.commit_decisions;
+    RETURN QUERY SELECT 'clean-up of ' || object_kind || ' ' || object_name || coalesce(': ' || last_error, '') FROM rehouse.cleanup;
+END $$;
+
+-- Wait until nothing is left on any node; at the deadline an error that names what is.
+CREATE PROCEDURE t.wait_clean(timeout interval DEFAULT '60 s') LANGUAGE plpgsql
+AS $$
+DECLARE
+    deadline timestamptz := clock_timestamp() + timeout;
+    things   text;
+BEGIN
+    LOOP
+        SELECT string_agg(l, E'\n') INTO things FROM t.leftovers() l;
+        COMMIT;
+        EXIT WHEN things IS NULL;
+        IF clock_timestamp() > deadline THEN
+            RAISE EXCEPTION E'left on the nodes:\n%', things;
+        END IF;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
+
+-- The rows of a table as they lie in its shards, asked on the nodes themselves.
+CREATE FUNCTION t.shard_rows(relation regclass, OUT server int, OUT schema_name text, OUT row_count bigint)
+RETURNS SETOF record LANGUAGE plpgsql
+AS $$
+DECLARE
+    shard record;
+BEGIN
+    FOR shard IN SELECT t.number_of(b.node_id) AS number, c.relname, s.nspname || '_' || b.bucket_id ||
+                        CASE WHEN b.generation > 0 THEN '_' || b.generation ELSE '' END AS nsp
+                 FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id)
+                      JOIN pg_class c ON c.oid = h.relation JOIN pg_namespace s ON s.oid = c.relnamespace
+                 WHERE h.relation = $1 ORDER BY b.hash_min LOOP
+        server := shard.number;
+        schema_name := shard.nsp;
+        row_count := t.on_node(shard.number, format('SELECT count(*) FROM %I.%I', shard.nsp, shard.relname))::bigint;
+        RETURN NEXT;
+    END LOOP;
+END $$;
