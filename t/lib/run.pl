@@ -253,7 +253,7 @@ sub slurp
 
 sub report
 {
-	print "\n", map { "$_\n" } @failures;
+	print "\n", map { "$_\n" } @failures if @failures;
 	print "\n$passed passed, $failed failed\n";
 	return;
 }
