@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "bgw/keeper.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "src/conn.h"
@@ -27,6 +28,8 @@ _PG_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
 		return;
+
+	rh_bgw_init();
 
 	MarkGUCPrefixReserved("rehouse");
 }
