@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ *
+ * shard_ddl.h
+ *	  What a shard looks like, as SQL text made from its shell.
+ *
+ * Every function returns a List of palloc'd strings, one statement each, with
+ * all names qualified, to be run on the bucket's node in this order:
+ *
+ *	  dependencies	 types, functions, extensions and schemas the table needs
+ *	  schema		 the bucket's schema
+ *	  table			 columns, NOT NULL, CHECKs, defaults, options, owner, grants
+ *	  indexes		 primary key, unique and exclusion constraints, indexes,
+ *					 replica identity, CLUSTER ON, statistics objects
+ *	  foreign keys	 to the co-located shards of the same bucket
+ *	  triggers		 with their enabled state
+ *
+ * A shard has no identity columns and no nextval defaults, lacks the shell's
+ * dropped columns, and has one constraint more, rehouse_hash_range, that
+ * refuses rows of other buckets.  The shell must be in the map (one's own
+ * uncommitted rows count) and locked by the caller, AccessShareLock at least.
+ * Of the placement bucket_id, generation, hash_min and hash_max are used: what
+ * is to be made, wherever it now lies.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_SHARD_DDL_H
+#define RH_SHARD_DDL_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+#include "shmem/map.h"
+#include "src/conn.h"
+
+#define RH_HASH_CONSTRAINT "rehouse_hash_range"
+
+typedef enum RhIndexSet
+{
+	RH_INDEXES_ALL,
+	RH_INDEXES_IDENTITY,		/* the primary key and the replica identity */
+	RH_INDEXES_OTHER			/* all the others, and statistics objects */
+} RhIndexSet;
+
+/*
+ * The roles that the shard's owner and privileges name, as a List of palloc'd
+ * role names: they must exist on the node.
+ */
+extern List *rh_shard_ddl_roles(Oid shell);
+
+/*
+ * Raises 42704 with the role's and the node's name when one of the roles
+ * (a List of names) does not exist on the connection's node.
+ */
+extern void rh_shard_ddl_check_roles(RhConn *conn, List *roles);
+
+extern List *rh_shard_ddl_dependencies(Oid shell);
+extern List *rh_shard_ddl_schema(Oid shell, const RhPlacement *bucket);
+extern List *rh_shard_ddl_table(Oid shell, const RhPlacement *bucket);
+extern List *rh_shard_ddl_indexes(Oid shell, const RhPlacement *bucket, RhIndexSet set);
+
+/* With not_valid the rows that are there are not looked at: validate later. */
+extern List *rh_shard_ddl_foreign_keys(Oid shell, const RhPlacement *bucket, bool not_valid);
+extern List *rh_shard_ddl_validate(Oid shell, const RhPlacement *bucket);
+extern List *rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket);
+
+/*
+ * Several statements as one (a DO block), to save round trips; for servers'
+ * extended protocol, which takes one statement at a time.
+ */
+extern char *rh_shard_ddl_block(List *statements);
+
+/* Run the statements on a connection of this transaction, in one round trip. */
+extern void rh_shard_ddl_exec(RhConn *conn, List *statements);
+
+#endif							/* RH_SHARD_DDL_H */
