@@ -1,0 +1,639 @@
+/*-------------------------------------------------------------------------
+ *
+ * shard_ddl.c
+ *	  What a shard looks like, as SQL text made from its shell.
+ *
+ * Deparsing is PostgreSQL's own (ruleutils.c), under a search path of
+ * pg_catalog alone, so that every other name is printed with its schema.
+ * Where such text names a relation, the position comes from the parser
+ * (relocate.c).  The parts that no server function prints (columns, options,
+ * privileges) are put together here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/toast_compression.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "commands/trigger.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parser.h"
+#include "src/key.h"
+#include "src/names.h"
+#include "src/rehouse.h"
+#include "src/relocate.h"
+#include "src/shard_acl.h"
+#include "src/shard_ddl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+/* Print names with their schema until restore_path. */
+static void
+qualify_names(void)
+{
+	OverrideSearchPath path = {NIL, true, false, 0};
+
+	PushOverrideSearchPath(&path);
+}
+
+/* A text-returning function of ruleutils.c on one object. */
+static char *
+definition_of(PGFunction function, Oid object)
+{
+	return TextDatumGetCString(DirectFunctionCall1(function, ObjectIdGetDatum(object)));
+}
+
+/* Where a relation of the printed text is to be found in the bucket. */
+static const char *
+bucket_schema(const RangeVar *relation, void *arg)
+{
+	const RhPlacement *bucket = arg;
+	char	   *schema;
+	Oid			relid;
+	RhTable		table;
+
+	if (relation->schemaname == NULL)
+		return NULL;
+	relid = get_relname_relid(relation->relname,
+							  get_namespace_oid(relation->schemaname, true));
+	if (!OidIsValid(relid) || !rh_map_table(relid, &table) || table.kind != RH_KIND_HASH)
+		return NULL;
+	schema = palloc(NAMEDATALEN);
+	rh_shard_schema(schema, relation->schemaname, bucket->bucket_id, bucket->generation);
+	return schema;
+}
+
+/* A printed statement with the shells in it replaced by the bucket's shards. */
+static char *
+to_bucket(const char *sql, const RhPlacement *bucket)
+{
+	List	   *parsed = raw_parser(sql, RAW_PARSE_DEFAULT);
+	List	   *relations;
+
+	if (!rh_relocate_relations(linitial_node(RawStmt, parsed)->stmt, &relations))
+		elog(ERROR, "cannot relocate statement: %s", sql);
+	return rh_relocate(sql, relations, bucket_schema, (void *) bucket);
+}
+
+/* ------------------------------------------------------------------------
+ * Columns and options
+ * ------------------------------------------------------------------------
+ */
+
+/* Does an expression take its value from a sequence? */
+static bool
+uses_sequence(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, NextValueExpr))
+		return true;
+	if (IsA(node, FuncExpr))
+	{
+		Oid			function = ((FuncExpr *) node)->funcid;
+
+		if (function == F_NEXTVAL || function == F_CURRVAL || function == F_LASTVAL ||
+			function == F_SETVAL_REGCLASS_INT8 || function == F_SETVAL_REGCLASS_INT8_BOOL)
+			return true;
+	}
+	return expression_tree_walker(node, uses_sequence, context);
+}
+
+/* DEFAULT or GENERATED of a column; defaults from sequences stay with the shell. */
+static void
+append_default(StringInfo buf, Relation shell, Form_pg_attribute attribute, List *context)
+{
+	TupleConstr *constr = shell->rd_att->constr;
+	Node	   *expr = NULL;
+	char	   *text;
+
+	if (!attribute->atthasdef || constr == NULL)
+		return;
+	for (int i = 0; i < constr->num_defval; i++)
+		if (constr->defval[i].adnum == attribute->attnum)
+			expr = stringToNode(constr->defval[i].adbin);
+	if (expr == NULL)
+		return;
+	if (attribute->attgenerated == '\0' && uses_sequence(expr, NULL))
+		return;
+	text = deparse_expression(expr, context, false, false);
+	if (attribute->attgenerated == ATTRIBUTE_GENERATED_STORED)
+		appendStringInfo(buf, " GENERATED ALWAYS AS (%s) STORED", text);
+	else
+		appendStringInfo(buf, " DEFAULT %s", text);
+}
+
+static void
+append_column(StringInfo buf, Relation shell, Form_pg_attribute attribute, List *context)
+{
+	appendStringInfo(buf, "%s %s", quote_identifier(NameStr(attribute->attname)),
+					 format_type_extended(attribute->atttypid, attribute->atttypmod,
+										  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+	if (CompressionMethodIsValid(attribute->attcompression))
+		appendStringInfo(buf, " COMPRESSION %s",
+						 GetCompressionMethodName(attribute->attcompression));
+	if (OidIsValid(attribute->attcollation) &&
+		attribute->attcollation != get_typcollation(attribute->atttypid))
+		appendStringInfo(buf, " COLLATE %s", generate_collation_name(attribute->attcollation));
+	append_default(buf, shell, attribute, context);
+	if (attribute->attnotnull)
+		appendStringInfoString(buf, " NOT NULL");
+}
+
+/* The safety net: a row that reaches the wrong shard is refused by the worker. */
+static void
+append_hash_constraint(StringInfo buf, Relation shell, const RhPlacement *bucket)
+{
+	RhTable		table;
+	Form_pg_attribute key;
+	const char *column;
+
+	if (!rh_map_table(RelationGetRelid(shell), &table))
+		elog(ERROR, "relation %u is not distributed", RelationGetRelid(shell));
+	if (table.kind != RH_KIND_HASH)
+		return;
+	key = TupleDescAttr(shell->rd_att, table.key_attnum - 1);
+	column = quote_identifier(NameStr(key->attname));
+	appendStringInfo(buf, ",\n    CONSTRAINT %s CHECK (%s IS NOT NULL AND %s BETWEEN %d AND %d)",
+					 RH_HASH_CONSTRAINT, column, rh_key_hash_sql(key->atttypid, column),
+					 bucket->hash_min, bucket->hash_max);
+}
+
+/* A reloptions array as "name=value, .." with values quoted; prefix goes before names. */
+static void
+append_options(StringInfo buf, Datum options, const char *prefix)
+{
+	Datum	   *elements;
+	int			count;
+
+	deconstruct_array(DatumGetArrayTypeP(options), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *name = TextDatumGetCString(elements[i]);
+		char	   *value = strchr(name, '=');
+
+		if (value == NULL)
+			elog(ERROR, "unexpected storage option \"%s\"", name);
+		*value++ = '\0';
+		appendStringInfo(buf, "%s%s%s=%s", buf->len > 0 ? ", " : "", prefix,
+						 quote_identifier(name), quote_literal_cstr(value));
+	}
+}
+
+/* Append the options of a pg_class row, if it has any. */
+static void
+append_class_options(StringInfo buf, Oid relid, const char *prefix)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Datum		options;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	if (!isnull)
+		append_options(buf, options, prefix);
+	ReleaseSysCache(tuple);
+}
+
+/* Column settings that CREATE TABLE has no place for. */
+static List *
+column_settings(List *statements, Form_pg_attribute attribute, const char *shard)
+{
+	const char *column = quote_identifier(NameStr(attribute->attname));
+	const char *alter = psprintf("ALTER TABLE %s ALTER COLUMN %s", shard, column);
+	HeapTuple	tuple;
+	Datum		options;
+	bool		isnull;
+
+	if (attribute->attstorage != get_typstorage(attribute->atttypid))
+	{
+		const char *storage = attribute->attstorage == TYPSTORAGE_PLAIN ? "PLAIN" :
+			attribute->attstorage == TYPSTORAGE_EXTERNAL ? "EXTERNAL" :
+			attribute->attstorage == TYPSTORAGE_EXTENDED ? "EXTENDED" : "MAIN";
+
+		statements = lappend(statements, psprintf("%s SET STORAGE %s", alter, storage));
+	}
+	if (attribute->attstattarget >= 0)
+		statements = lappend(statements, psprintf("%s SET STATISTICS %d", alter,
+												  attribute->attstattarget));
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(attribute->attrelid),
+							Int16GetDatum(attribute->attnum));
+	options = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attoptions, &isnull);
+	if (!isnull)
+	{
+		StringInfoData buf;
+
+		initStringInfo(&buf);
+		append_options(&buf, options, "");
+		statements = lappend(statements, psprintf("%s SET (%s)", alter, buf.data));
+	}
+	ReleaseSysCache(tuple);
+	return statements;
+}
+
+/* ------------------------------------------------------------------------
+ * Constraints
+ * ------------------------------------------------------------------------
+ */
+
+typedef struct ConstraintItem
+{
+	Oid			oid;
+	char		contype;
+	Oid			conindid;
+	bool		validated;
+	char		name[NAMEDATALEN];
+} ConstraintItem;
+
+/* The constraints of one of the given types, by name. */
+static List *
+constraints_of(Oid relid, const char *types)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *items = NIL;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(catalog, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+		ConstraintItem *item;
+
+		if (strchr(types, form->contype) == NULL)
+			continue;
+		item = palloc0(sizeof(ConstraintItem));
+		item->oid = form->oid;
+		item->contype = form->contype;
+		item->conindid = form->conindid;
+		item->validated = form->convalidated;
+		strlcpy(item->name, NameStr(form->conname), NAMEDATALEN);
+		items = lappend(items, item);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return items;
+}
+
+static void
+append_checks(StringInfo buf, Relation shell)
+{
+	ListCell   *lc;
+
+	foreach(lc, constraints_of(RelationGetRelid(shell), "c"))
+	{
+		ConstraintItem *item = lfirst(lc);
+
+		appendStringInfo(buf, ",\n    CONSTRAINT %s %s", quote_identifier(item->name),
+						 definition_of(pg_get_constraintdef, item->oid));
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * The phases
+ * ------------------------------------------------------------------------
+ */
+
+List *
+rh_shard_ddl_schema(Oid shell, const RhPlacement *bucket)
+{
+	char		schema[NAMEDATALEN];
+	Oid			nspid = get_rel_namespace(shell);
+	char	   *quoted;
+	List	   *statements;
+
+	rh_shard_schema(schema, get_namespace_name(nspid), bucket->bucket_id, bucket->generation);
+	quoted = pstrdup(quote_identifier(schema));
+
+	/*
+	 * CREATE SCHEMA IF NOT EXISTS asks for CREATE on the database even where
+	 * the schema is there already.
+	 */
+	statements = list_make1(psprintf("DO $rh$ BEGIN IF pg_catalog.to_regnamespace(%s) IS NULL THEN "
+									 "CREATE SCHEMA %s; GRANT USAGE ON SCHEMA %s TO PUBLIC; "
+									 "END IF; END $rh$",
+									 quote_literal_cstr(quoted), quoted, quoted));
+	return list_concat(statements, rh_shard_acl_schema(shell, quoted));
+}
+
+/* CREATE TABLE itself. */
+static char *
+create_table(Relation shell, const RhPlacement *bucket, const char *shard)
+{
+	List	   *context = deparse_context_for(RelationGetRelationName(shell),
+											  RelationGetRelid(shell));
+	StringInfoData buf;
+	StringInfoData options;
+	bool		first = true;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE TABLE %s (", shard);
+	for (int i = 0; i < shell->rd_att->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(shell->rd_att, i);
+
+		if (attribute->attisdropped)
+			continue;
+		appendStringInfoString(&buf, first ? "\n    " : ",\n    ");
+		append_column(&buf, shell, attribute, context);
+		first = false;
+	}
+	append_checks(&buf, shell);
+	append_hash_constraint(&buf, shell, bucket);
+	appendStringInfoString(&buf, "\n)");
+	if (shell->rd_rel->relam != HEAP_TABLE_AM_OID)
+		appendStringInfo(&buf, " USING %s", quote_identifier(get_am_name(shell->rd_rel->relam)));
+
+	initStringInfo(&options);
+	append_class_options(&options, RelationGetRelid(shell), "");
+	if (OidIsValid(shell->rd_rel->reltoastrelid))
+		append_class_options(&options, shell->rd_rel->reltoastrelid, "toast.");
+	if (options.len > 0)
+		appendStringInfo(&buf, " WITH (%s)", options.data);
+	return buf.data;
+}
+
+List *
+rh_shard_ddl_table(Oid shell, const RhPlacement *bucket)
+{
+	Relation	rel = relation_open(shell, AccessShareLock);
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	List	   *statements;
+
+	qualify_names();
+	statements = list_make1(create_table(rel, bucket, shard));
+	for (int i = 0; i < rel->rd_att->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(rel->rd_att, i);
+
+		if (!attribute->attisdropped)
+			statements = column_settings(statements, attribute, shard);
+	}
+	PopOverrideSearchPath();
+	relation_close(rel, AccessShareLock);
+	return list_concat(statements, rh_shard_acl_table(shell, shard));
+}
+
+/* An index or index constraint, with the settings that hang on it. */
+static List *
+index_statements(Relation shell, Oid indexid, ConstraintItem *constraint,
+				 const RhPlacement *bucket, const char *shard)
+{
+	const char *name = quote_identifier(get_rel_name(indexid));
+	char		schema[NAMEDATALEN];
+	List	   *statements;
+	HeapTuple	tuple;
+	bool		clustered;
+
+	if (constraint == NULL)
+		statements = list_make1(to_bucket(definition_of(pg_get_indexdef, indexid), bucket));
+	else
+	{
+		StringInfoData options;
+
+		statements = list_make1(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", shard, name,
+										 definition_of(pg_get_constraintdef, constraint->oid)));
+		initStringInfo(&options);
+		append_class_options(&options, indexid, "");
+		rh_shard_schema(schema, get_namespace_name(RelationGetNamespace(shell)),
+						bucket->bucket_id, bucket->generation);
+		if (options.len > 0)
+			statements = lappend(statements,
+								 psprintf("ALTER INDEX %s SET (%s)",
+										  quote_qualified_identifier(schema, get_rel_name(indexid)),
+										  options.data));
+	}
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
+	clustered = ((Form_pg_index) GETSTRUCT(tuple))->indisclustered;
+	ReleaseSysCache(tuple);
+	if (clustered)
+		statements = lappend(statements, psprintf("ALTER TABLE %s CLUSTER ON %s", shard, name));
+	return statements;
+}
+
+/* REPLICA IDENTITY, where it is not the default. */
+static List *
+replica_identity(Relation shell, const char *shard)
+{
+	switch (shell->rd_rel->relreplident)
+	{
+		case REPLICA_IDENTITY_FULL:
+			return list_make1(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", shard));
+		case REPLICA_IDENTITY_NOTHING:
+			return list_make1(psprintf("ALTER TABLE %s REPLICA IDENTITY NOTHING", shard));
+		case REPLICA_IDENTITY_INDEX:
+			return list_make1(psprintf("ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", shard,
+									   quote_identifier(get_rel_name(RelationGetReplicaIndex(shell)))));
+		default:
+			return NIL;
+	}
+}
+
+/* Extended statistics objects live in the bucket's schema, under their names. */
+static List *
+statistics_objects(Relation shell, const RhPlacement *bucket)
+{
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetStatExtList(shell))
+	{
+		Oid			oid = lfirst_oid(lc);
+		HeapTuple	tuple = SearchSysCache1(STATEXTOID, ObjectIdGetDatum(oid));
+		Form_pg_statistic_ext form;
+		char		schema[NAMEDATALEN];
+		char	   *name;
+		char	   *text;
+		char	   *prefix;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for statistics object %u", oid);
+		form = (Form_pg_statistic_ext) GETSTRUCT(tuple);
+		text = to_bucket(pg_get_statisticsobjdef_string(oid), bucket);
+		name = pstrdup(NameStr(form->stxname));
+		prefix = psprintf("CREATE STATISTICS %s",
+						  quote_qualified_identifier(get_namespace_name(form->stxnamespace), name));
+		if (strncmp(text, prefix, strlen(prefix)) != 0)
+			elog(ERROR, "unexpected definition of a statistics object: %s", text);
+		rh_shard_schema(schema, get_namespace_name(RelationGetNamespace(shell)),
+						bucket->bucket_id, bucket->generation);
+		statements = lappend(statements,
+							 psprintf("CREATE STATISTICS %s%s",
+									  quote_qualified_identifier(schema, name),
+									  text + strlen(prefix)));
+		if (form->stxstattarget >= 0)
+			statements = lappend(statements,
+								 psprintf("ALTER STATISTICS %s SET STATISTICS %d",
+										  quote_qualified_identifier(schema, name),
+										  form->stxstattarget));
+		ReleaseSysCache(tuple);
+	}
+	return statements;
+}
+
+List *
+rh_shard_ddl_indexes(Oid shell, const RhPlacement *bucket, RhIndexSet set)
+{
+	Relation	rel = relation_open(shell, AccessShareLock);
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	List	   *constraints = constraints_of(shell, "pux");
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	qualify_names();
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Oid			indexid = lfirst_oid(lc);
+		bool		identity = indexid == rel->rd_pkindex ||
+			indexid == RelationGetReplicaIndex(rel);
+		ConstraintItem *constraint = NULL;
+		ListCell   *lc2;
+
+		if (set != RH_INDEXES_ALL && identity != (set == RH_INDEXES_IDENTITY))
+			continue;
+		if (!get_index_isvalid(indexid))
+			continue;
+		foreach(lc2, constraints)
+			if (((ConstraintItem *) lfirst(lc2))->conindid == indexid)
+				constraint = lfirst(lc2);
+		statements = list_concat(statements,
+								 index_statements(rel, indexid, constraint, bucket, shard));
+	}
+	if (set != RH_INDEXES_OTHER)
+		statements = list_concat(statements, replica_identity(rel, shard));
+	if (set != RH_INDEXES_IDENTITY)
+		statements = list_concat(statements, statistics_objects(rel, bucket));
+	PopOverrideSearchPath();
+	relation_close(rel, AccessShareLock);
+	return statements;
+}
+
+List *
+rh_shard_ddl_foreign_keys(Oid shell, const RhPlacement *bucket, bool not_valid)
+{
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	qualify_names();
+	foreach(lc, constraints_of(shell, "f"))
+	{
+		ConstraintItem *item = lfirst(lc);
+		char	   *text = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s", shard,
+									quote_identifier(item->name),
+									definition_of(pg_get_constraintdef, item->oid),
+									not_valid && item->validated ? " NOT VALID" : "");
+
+		statements = lappend(statements, to_bucket(text, bucket));
+	}
+	PopOverrideSearchPath();
+	return statements;
+}
+
+List *
+rh_shard_ddl_validate(Oid shell, const RhPlacement *bucket)
+{
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	foreach(lc, constraints_of(shell, "f"))
+	{
+		ConstraintItem *item = lfirst(lc);
+
+		if (item->validated)
+			statements = lappend(statements,
+								 psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", shard,
+										  quote_identifier(item->name)));
+	}
+	return statements;
+}
+
+List *
+rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
+{
+	Relation	rel = relation_open(shell, AccessShareLock);
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	TriggerDesc *triggers = rel->trigdesc;
+	List	   *statements = NIL;
+
+	qualify_names();
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+		const char *how = trigger->tgenabled == TRIGGER_DISABLED ? "DISABLE" :
+			trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA ? "ENABLE REPLICA" :
+			trigger->tgenabled == TRIGGER_FIRES_ALWAYS ? "ENABLE ALWAYS" : NULL;
+
+		if (trigger->tgisinternal)
+			continue;
+		statements = lappend(statements,
+							 to_bucket(definition_of(pg_get_triggerdef, trigger->tgoid), bucket));
+		if (how != NULL)
+			statements = lappend(statements,
+								 psprintf("ALTER TABLE %s %s TRIGGER %s", shard, how,
+										  quote_identifier(trigger->tgname)));
+	}
+	PopOverrideSearchPath();
+	relation_close(rel, AccessShareLock);
+	return statements;
+}
+
+/* ------------------------------------------------------------------------
+ * Running them
+ * ------------------------------------------------------------------------
+ */
+
+char *
+rh_shard_ddl_block(List *statements)
+{
+	StringInfoData buf;
+	StringInfoData block;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "BEGIN\n");
+	foreach(lc, statements)
+		appendStringInfo(&buf, "EXECUTE %s;\n", quote_literal_cstr(lfirst(lc)));
+	appendStringInfoString(&buf, "END");
+
+	initStringInfo(&block);
+	appendStringInfo(&block, "DO %s", quote_literal_cstr(buf.data));
+	return block.data;
+}
+
+void
+rh_shard_ddl_exec(RhConn *conn, List *statements)
+{
+	if (statements == NIL)
+		return;
+	rh_conn_exec(conn, RH_WRITE,
+				 list_length(statements) == 1 ? linitial(statements) :
+				 rh_shard_ddl_block(statements));
+}
