@@ -16,6 +16,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "parser/parse_coerce.h"
 #include "src/key.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -109,12 +110,20 @@ rh_key_hash(Oid type, Oid collation, Datum value)
 	return DatumGetUInt32(FunctionCall1Coll(&cache->hash_proc_finfo, collation, value));
 }
 
+/* A type's name as any server reads it: bpchar, not character, which is character(1). */
+static char *
+type_name(Oid type)
+{
+	return format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
 char *
 rh_key_hash_sql(Oid type, const char *column)
 {
 	Oid			base = getBaseType(type);
 	TypeCacheEntry *cache;
-	char	   *cast;
+	Oid		   *argtypes;
+	int			nargs;
 
 	if (type_is_enum(base))
 		return psprintf("pg_catalog.hashtext(%s::pg_catalog.text COLLATE pg_catalog.\"C\")", column);
@@ -124,9 +133,21 @@ rh_key_hash_sql(Oid type, const char *column)
 	 * very function that the coordinator calls.
 	 */
 	cache = lookup_type_cache(base, TYPECACHE_HASH_PROC);
-	if (base == VARCHAROID)
-		base = TEXTOID;
-	cast = format_type_extended(base, -1, FORMAT_TYPE_FORCE_QUALIFY);
-	return psprintf("pg_catalog.%s(%s::%s)", quote_identifier(get_func_name(cache->hash_proc)),
-					column, cast);
+	(void) get_func_signature(cache->hash_proc, &argtypes, &nargs);
+	if (IsPolymorphicType(argtypes[0]) || argtypes[0] == base)
+		return psprintf("pg_catalog.%s(%s::%s)", quote_identifier(get_func_name(cache->hash_proc)),
+						column, type_name(base));
+	if (IsBinaryCoercible(base, argtypes[0]))
+		return psprintf("pg_catalog.%s(%s::%s)", quote_identifier(get_func_name(cache->hash_proc)),
+						column, type_name(argtypes[0]));
+
+	/*
+	 * Some types borrow the function of another type with the same bits (date,
+	 * bool, timestamptz, bytea), which SQL can't call on them.  The hash of an
+	 * array of one element is 31 plus the element's, by the same function;
+	 * taken off again in 32 bits with their wrap-around.
+	 */
+	return psprintf("((((pg_catalog.hash_array(ARRAY[%s::%s])::pg_catalog.int8"
+					" + 2147483617) & 4294967295) - 2147483648)::pg_catalog.int4)",
+					column, type_name(base));
 }
