@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer_lock.c
+ *	  The lock between DDL on a co-location group and its transfers.
+ *
+ * Transfers hold RowExclusiveLock, DDL ShareLock: each is compatible with its
+ * own kind and conflicts with the other.  The mover never waits for it, and
+ * holds nothing that DDL waits for besides; so no deadlock has it in it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "src/catalog.h"
+#include "src/transfer_lock.h"
+#include "storage/lock.h"
+
+#define MOVER_MODE	RowExclusiveLock
+#define DDL_MODE	ShareLock
+
+/* The one lock that this process holds as a mover, and whether it does. */
+static LOCKTAG session_tag;
+static bool session_held = false;
+
+static void
+make_tag(LOCKTAG *tag, int32 colocation_id)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, rh_catalog_relid("colocation_groups"),
+					   (uint32) colocation_id, 1);
+}
+
+void
+rh_transfer_lock_ddl(int32 colocation_id)
+{
+	LOCKTAG		tag;
+
+	make_tag(&tag, colocation_id);
+	(void) LockAcquire(&tag, DDL_MODE, false, false);
+}
+
+bool
+rh_transfer_lock_session(int32 colocation_id)
+{
+	Assert(!session_held);
+	make_tag(&session_tag, colocation_id);
+	session_held = LockAcquire(&session_tag, MOVER_MODE, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	return session_held;
+}
+
+void
+rh_transfer_unlock_session(void)
+{
+	if (session_held)
+		LockRelease(&session_tag, MOVER_MODE, true);
+	session_held = false;
+}
+
+bool
+rh_transfer_lock_has_waiters(void)
+{
+	return session_held && LockHasWaiters(&session_tag, MOVER_MODE, true);
+}
