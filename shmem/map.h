@@ -58,7 +58,9 @@ typedef struct RhPlacement
 	int32		colocation_id;
 	bool		isolated;		/* made for one tenant */
 	uint64		placed_version; /* the map version that first showed it here;
-								 * never 0, and only as old as this boot */
+								 * never 0, and only as old as this boot; the
+								 * greatest value for what this transaction has
+								 * placed itself and not yet committed */
 } RhPlacement;
 
 /*
@@ -91,7 +93,11 @@ extern bool rh_map_route(int32 colocation_id, uint32 hash, RhPlacement *placemen
 
 /*
  * All placements of a group (0: of all groups) in order of hash range, from
- * one version of the map, palloc'd; *version gets that version.
+ * one version of the map, palloc'd; *version (may be NULL) gets that version.
+ * Counts as routing the transaction.
+ *
+ * At REPEATABLE READ and above this and rh_map_route go on giving the
+ * placements of when the transaction was first routed.
  */
 extern int	rh_map_placements(int32 colocation_id, RhPlacement **placements, uint64 *version);
 
@@ -99,8 +105,9 @@ extern int	rh_map_placements(int32 colocation_id, RhPlacement **placements, uint
 extern bool rh_map_bucket(uint32 bucket_id, RhPlacement *placement);
 
 /*
- * The oldest version by which any running transaction of this database was
- * routed; the current version when there is none.
+ * The oldest version by which any other running transaction of this database
+ * was routed; the current version when there is none.  What was placed
+ * elsewhere up to that version is not read where it was before any more.
  */
 extern uint64 rh_map_oldest_routed(void);
 

@@ -8,7 +8,7 @@
  * callback keeps it: prepare the branches; rh_mapsync_pre_commit (takes the
  * map-writer lock, builds the new map from the latest snapshot plus our own
  * changes, may raise an error); the coordinator's commit; rh_mapsync_commit
- * (swaps pointers only, may not raise); COMMIT PREPARED.
+ * (swaps pointers only, may not raise); COMMIT PREPARED; rh_mapsync_end.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,8 +24,20 @@ extern void rh_mapsync_pre_commit(void);
 extern void rh_mapsync_commit(void);
 extern void rh_mapsync_abort(void);
 
+/*
+ * The very end of a transaction, committed or not, on every node: it is not
+ * routed by any version any more, and its transit marks go.
+ */
+extern void rh_mapsync_end(void);
+
 /* A subtransaction has ended: its changes are gone, or are the parent's. */
 extern void rh_mapsync_subxact(SubXactEvent event, SubTransactionId subid,
 							   SubTransactionId parent);
+
+/* Free what readers have passed: the keeper's tick. */
+extern void rh_mapsync_reclaim(void);
+
+/* Set the map's source and the hook that notices DROP EXTENSION; from _PG_init. */
+extern void rh_mapsync_init(void);
 
 #endif							/* RH_MAPSYNC_H */

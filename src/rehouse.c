@@ -14,7 +14,9 @@
 #include "bgw/keeper.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "shmem/state.h"
 #include "src/conn.h"
+#include "src/mapsync.h"
 #include "src/rehouse.h"
 #include "src/xact.h"
 #include "utils/guc.h"
@@ -29,7 +31,19 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
+	rh_shmem_init();
+	rh_mapsync_init();
 	rh_bgw_init();
 
 	MarkGUCPrefixReserved("rehouse");
+}
+
+void
+rh_require_preload(void)
+{
+	if (rh_shared == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rehouse must be loaded via shared_preload_libraries"),
+				 errhint("Add rehouse to \"shared_preload_libraries\" and restart the server.")));
 }

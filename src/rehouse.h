@@ -29,4 +29,7 @@
 #define RH_STATE_DISTRIBUTED 'd'
 #define RH_STATE_TRANSIT	't'
 
+/* Raises 55000 unless the library was preloaded; first thing in an SQL function. */
+extern void rh_require_preload(void);
+
 #endif							/* REHOUSE_H */
