@@ -100,6 +100,9 @@ sub add_nodes
 	return $self;
 }
 
+# Leave the servers running when the object goes.
+sub abandon { $_[0]{owner} = 0; return; }
+
 # Stop all servers: immediate, since the data goes anyhow.
 sub stop
 {
