@@ -55,6 +55,7 @@ static void
 run_spi(CatalogUser *saved, const char *sql, int nargs, Oid *types, Datum *values,
 		const char *nulls, bool read_only)
 {
+	OverrideSearchPath path = {NIL, true, false, 0};
 	Oid			owner = catalog_owner();
 	int			rc;
 
@@ -64,11 +65,15 @@ run_spi(CatalogUser *saved, const char *sql, int nargs, Oid *types, Datum *value
 
 	/*
 	 * An error leaves the switched user behind for (sub)transaction abort to
-	 * restore, as it does for every function of the server.
+	 * restore, as it does for every function of the server.  So it does the
+	 * search path, which the caller may have pointed at operators of his own:
+	 * they must not run as the owner.
 	 */
+	PushOverrideSearchPath(&path);
 	SetUserIdAndSecContext(owner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	rc = SPI_execute_with_args(sql, nargs, types, values, nulls, read_only, 0);
 	SetUserIdAndSecContext(saved->userid, saved->sec_context);
+	PopOverrideSearchPath();
 	if (rc < 0)
 		elog(ERROR, "catalog statement failed: %s: %s", SPI_result_code_string(rc), sql);
 }

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * colocation.h
+ *	  Co-location groups: which one a table joins, and making a new one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_COLOCATION_H
+#define RH_COLOCATION_H
+
+#include "postgres.h"
+
+/* What a caller of create_distributed_table asked for. */
+typedef struct RhColocationRequest
+{
+	const char *colocate_with;	/* 'default', 'none', or a table's name */
+	int			shard_count;	/* 0: not given */
+	Oid			key_type;
+	Oid			key_collation;
+	const char *table_name;		/* for messages */
+} RhColocationRequest;
+
+/*
+ * The group that the request means, or 0: a new one.  Raises an error when the
+ * named table cannot be co-located with.
+ */
+extern int32 rh_colocation_find(const RhColocationRequest *request);
+
+/*
+ * Make a group with its buckets, round-robin over the nodes that may have
+ * shards, by the setting's shard count when none was given.  Raises 55000 when
+ * there are no such nodes.  Serialised with others, so that
+ * there is one default group of a kind: returns the one that somebody else has
+ * made meanwhile.
+ */
+extern int32 rh_colocation_create(const RhColocationRequest *request);
+
+/* Forget a group that has no tables any more, with its buckets. */
+extern void rh_colocation_drop_if_empty(int32 colocation_id);
+
+#endif							/* RH_COLOCATION_H */

@@ -1,0 +1,433 @@
+/*-------------------------------------------------------------------------
+ *
+ * distribute.c
+ *	  create_distributed_table: a local table becomes a distributed one.
+ *
+ * The table's rows are copied to its shards in the caller's transaction; the
+ * shell keeps them, frozen and unseen.  Writers of the table wait, readers do
+ * not (shmem/transit.h says how plans that they keep stay right):
+ *
+ *	  checks			nothing has changed if they fail
+ *	  transfer lock		of the group that the table joins: no shard moves now
+ *	  AccessExclusive	on the shell: no statement over it is under way
+ *	  mark, invalidate	from here on each statement over it is planned anew
+ *	  Exclusive			instead: readers pass, writers and row lockers wait
+ *	  catalog rows		seen by this transaction alone, until it commits
+ *	  shards, copy, indexes, foreign keys, triggers
+ *
+ * The worker's part is in the same two-phase commit, so ROLLBACK, also to a
+ * savepoint, undoes everything everywhere.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "shmem/debug.h"
+#include "shmem/transit.h"
+#include "src/catalog.h"
+#include "src/colocation.h"
+#include "src/conn.h"
+#include "src/distribute.h"
+#include "src/rehouse.h"
+#include "src/shard_ddl.h"
+#include "src/transfer_lock.h"
+#include "storage/lmgr.h"
+#include "storage/sinval.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* How long adding foreign keys may wait for writers of the referenced shards. */
+#define FOREIGN_KEY_LOCK_TIMEOUT "10s"
+
+static int	shard_count = 32;	/* rehouse.shard_count */
+static int	shard_count_alias = 0;	/* citus.shard_count, 0: not set */
+
+PG_FUNCTION_INFO_V1(rh_create_distributed_table);
+
+void
+rh_distribute_init(void)
+{
+	DefineCustomIntVariable("rehouse.shard_count",
+							"Sets the number of shards of a table that is distributed without naming one.",
+							NULL, &shard_count, 32, 1, RH_MAX_SHARD_COUNT,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("citus.shard_count",
+							"Overrides rehouse.shard_count when it is not 0, for scripts that set it by this name.",
+							NULL, &shard_count_alias, 0, 0, RH_MAX_SHARD_COUNT,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+int
+rh_shard_count_setting(void)
+{
+	return shard_count_alias > 0 ? shard_count_alias : shard_count;
+}
+
+/* ------------------------------------------------------------------------
+ * Locking
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Tell all backends at once, not at commit: their plans over the shell must go
+ * before we let them read on.
+ */
+static void
+invalidate_now(Oid relid)
+{
+	SharedInvalidationMessage message;
+
+	memset(&message, 0, sizeof(message));
+	message.rc.id = SHAREDINVALRELCACHE_ID;
+	message.rc.dbId = MyDatabaseId;
+	message.rc.relId = relid;
+	SendSharedInvalidMessages(&message, 1);
+}
+
+/*
+ * Lock the shell so that readers pass and nobody reads it by an old plan.
+ * Returns it open.
+ */
+static Relation
+lock_shell(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessExclusiveLock);
+
+	CheckTableNotInUse(rel, "create_distributed_table");
+	rh_transit_mark(relid);
+	invalidate_now(relid);
+	LockRelationOid(relid, ExclusiveLock);
+	UnlockRelationOid(relid, AccessExclusiveLock);
+	return rel;
+}
+
+/* ------------------------------------------------------------------------
+ * Catalog and shell
+ * ------------------------------------------------------------------------
+ */
+
+void
+rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key, char state)
+{
+	Oid			types[] = {OIDOID, INT4OID, INT2OID, CHAROID};
+	Datum		values[] = {ObjectIdGetDatum(shell), Int32GetDatum(colocation_id),
+		Int16GetDatum(key), CharGetDatum(state)};
+
+	rh_catalog_modify("INSERT INTO rehouse.tables (relation, kind, state, colocation_id, key_attnum) "
+					  "VALUES ($1, 'h', $4, $2, $3)", 4, types, values, NULL, NULL);
+	rh_catalog_modify("INSERT INTO rehouse.shards (relation, bucket_id) "
+					  "SELECT $1, bucket_id FROM rehouse.buckets WHERE colocation_id = $2 "
+					  "ORDER BY hash_min", 2, types, values, NULL, NULL);
+}
+
+/* Is a constraint a foreign key between two distributed tables? */
+static bool
+is_distributed_foreign_key(Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	RhTable		table;
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN &&
+		rh_map_table(((Form_pg_constraint) GETSTRUCT(tuple))->conrelid, &table) &&
+		rh_map_table(((Form_pg_constraint) GETSTRUCT(tuple))->confrelid, &table);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* Switch off the internal triggers of such foreign keys on one relation. */
+static void
+disable_ri_triggers_of(Oid relid)
+{
+	Relation	rel = table_open(relid, ShareRowExclusiveLock);
+	TriggerDesc *triggers = rel->trigdesc;
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (trigger->tgisinternal && trigger->tgenabled != TRIGGER_DISABLED &&
+			OidIsValid(trigger->tgconstraint) &&
+			is_distributed_foreign_key(trigger->tgconstraint))
+			names = lappend(names, pstrdup(trigger->tgname));
+	}
+	foreach(lc, names)
+		EnableDisableTrigger(rel, lfirst(lc), TRIGGER_DISABLED, false, ShareRowExclusiveLock);
+	table_close(rel, NoLock);
+	if (names != NIL)
+		CommandCounterIncrement();
+}
+
+void
+rh_distribute_disable_ri_triggers(Oid shell)
+{
+	Oid			userid;
+	int			sec_context;
+
+	/* system triggers are a superuser's; the caller's right has been checked */
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	disable_ri_triggers_of(shell);
+	SetUserIdAndSecContext(userid, sec_context);
+}
+
+/* ------------------------------------------------------------------------
+ * Shards
+ * ------------------------------------------------------------------------
+ */
+
+/* Runs statements for the buckets of each node, in one round trip per node. */
+typedef List *(*ShardFunc) (Oid shell, const RhPlacement *bucket);
+
+/* The node ids among the placements, each once, by id. */
+static List *
+nodes_of(RhPlacement *placements, int count)
+{
+	List	   *nodes = NIL;
+
+	for (int i = 0; i < count; i++)
+		nodes = list_append_unique_int(nodes, placements[i].node_id);
+	list_sort(nodes, list_int_cmp);
+	return nodes;
+}
+
+/* Schemas and bare tables, after what they need. */
+static List *
+table_statements(Oid shell, const RhPlacement *bucket)
+{
+	return list_concat(rh_shard_ddl_schema(shell, bucket), rh_shard_ddl_table(shell, bucket));
+}
+
+/* What comes after the rows. */
+static List *
+constraint_statements(Oid shell, const RhPlacement *bucket)
+{
+	List	   *statements = rh_shard_ddl_indexes(shell, bucket, RH_INDEXES_ALL);
+
+	statements = list_concat(statements, rh_shard_ddl_foreign_keys(shell, bucket, false));
+	return list_concat(statements, rh_shard_ddl_triggers(shell, bucket));
+}
+
+/* The statements of one function for all buckets of a node. */
+static List *
+node_statements(Oid shell, int32 node_id, RhPlacement *placements, int count, ShardFunc func)
+{
+	List	   *statements = NIL;
+
+	for (int i = 0; i < count; i++)
+		if (placements[i].node_id == node_id)
+			statements = list_concat(statements, func(shell, &placements[i]));
+	return statements;
+}
+
+static void
+create_shards(Oid shell, RhPlacement *placements, int count)
+{
+	List	   *roles = rh_shard_ddl_roles(shell);
+	List	   *dependencies = rh_shard_ddl_dependencies(shell);
+	ListCell   *lc;
+
+	foreach(lc, nodes_of(placements, count))
+	{
+		RhConn	   *conn = rh_conn_get(lfirst_int(lc));
+
+		rh_shard_ddl_check_roles(conn, roles);
+		rh_shard_ddl_exec(conn, list_concat_copy(dependencies,
+												 node_statements(shell, lfirst_int(lc), placements,
+																 count, table_statements)));
+		rh_debug_point("distribute-shards");
+	}
+}
+
+/*
+ * Indexes, constraints and triggers.  A foreign key locks the referenced shard
+ * against writers; one who writes there and waits for our shell can be seen by
+ * no deadlock detector, hence the timeout.
+ */
+static void
+finish_shards(Oid shell, RhPlacement *placements, int count)
+{
+	ListCell   *lc;
+
+	foreach(lc, nodes_of(placements, count))
+	{
+		List	   *statements = node_statements(shell, lfirst_int(lc), placements, count,
+												 constraint_statements);
+
+		if (statements == NIL)
+			continue;
+		statements = lcons("SET LOCAL lock_timeout = '" FOREIGN_KEY_LOCK_TIMEOUT "'", statements);
+		statements = lappend(statements, "SET LOCAL lock_timeout = 0");
+		rh_shard_ddl_exec(rh_conn_get(lfirst_int(lc)), statements);
+		rh_debug_point("distribute-constraints");
+	}
+}
+
+/* Copy the shell's rows to its shards; returns their number. */
+static uint64
+copy_rows(Relation rel)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+
+	if (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot distribute table \"%s\" because it has rows",
+						RelationGetRelationName(rel)),
+				 errhint("Distribute an empty table, then load it.")));
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------
+ * create_distributed_table
+ * ------------------------------------------------------------------------
+ */
+
+/* The checks on an open table; returns its key and fills in the request. */
+static AttrNumber
+check_all(Relation rel, const char *column, RhColocationRequest *request, int32 *group)
+{
+	AttrNumber	key;
+	Form_pg_attribute attribute;
+
+	rh_distribute_check_table(rel);
+	key = rh_distribute_check_key(rel, column);
+	attribute = TupleDescAttr(rel->rd_att, key - 1);
+	request->key_type = getBaseType(attribute->atttypid);
+	request->key_collation = attribute->attcollation;
+	request->table_name = pstrdup(RelationGetRelationName(rel));
+	*group = rh_colocation_find(request);
+	rh_distribute_check_foreign_keys(rel, key, *group, NIL, NULL);
+	return key;
+}
+
+/*
+ * Find or make the group that the table joins, and keep its shards where they
+ * are until the end of the transaction.
+ */
+static int32
+settle_group(Oid relid, const char *column, RhColocationRequest *request)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
+	int32		group;
+
+	(void) check_all(rel, column, request, &group);
+
+	/* the transfer lock comes before any lock on a shell */
+	relation_close(rel, AccessShareLock);
+	if (group == 0)
+		group = rh_colocation_create(request);
+	rh_transfer_lock_ddl(group);
+	return group;
+}
+
+static void
+distribute_table(Oid relid, const char *column, RhColocationRequest *request)
+{
+	int32		group = settle_group(relid, column, request);
+	int32		found;
+	Relation	rel = lock_shell(relid);
+	AttrNumber	key = check_all(rel, column, request, &found);
+	RhPlacement *placements;
+	uint64		version;
+	int			count;
+	uint64		rows;
+
+	rh_distribute_write_catalog(relid, group, key, RH_STATE_DISTRIBUTED);
+	count = rh_map_placements(group, &placements, &version);
+	create_shards(relid, placements, count);
+	rows = copy_rows(rel);
+	finish_shards(relid, placements, count);
+	rh_distribute_disable_ri_triggers(relid);
+	if (rows > 0)
+		rh_catalog_modify("UPDATE rehouse.tables SET estimated_rows = $2 WHERE relation = $1", 2,
+						  (Oid[]) {OIDOID, FLOAT8OID},
+						  (Datum[]) {ObjectIdGetDatum(relid), Float8GetDatum(rows)}, NULL, NULL);
+	CacheInvalidateRelcache(rel);
+	table_close(rel, NoLock);
+	rh_debug_point("distribute-end");
+}
+
+/* The arguments that every caller may get wrong. */
+static void
+read_arguments(FunctionCallInfo fcinfo, Oid *relid, char **column, RhColocationRequest *request)
+{
+	char	   *type;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("table, distribution column, distribution type and colocate_with must not be null")));
+	*relid = PG_GETARG_OID(0);
+	*column = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	type = DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(2)));
+	if (strcmp(type, "hash") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("distribution type \"%s\" is not supported", type),
+				 errhint("Use 'hash'.")));
+	memset(request, 0, sizeof(*request));
+	request->colocate_with = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	if (!PG_ARGISNULL(4))
+	{
+		request->shard_count = PG_GETARG_INT32(4);
+		if (request->shard_count < 1 || request->shard_count > RH_MAX_SHARD_COUNT)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("shard_count must be between 1 and %d", RH_MAX_SHARD_COUNT),
+					 errdetail("It was %d.", request->shard_count),
+					 errhint("32 shards, or a few for each node that you expect to have, serve most clusters.")));
+	}
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(*relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", *relid)));
+}
+
+/*
+ * create_distributed_table(table_name, distribution_column, distribution_type,
+ * colocate_with, shard_count)
+ */
+Datum
+rh_create_distributed_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	char	   *column;
+	RhColocationRequest request;
+
+	rh_require_preload();
+	PreventCommandIfReadOnly("create_distributed_table()");
+	PreventCommandDuringRecovery("create_distributed_table()");
+	read_arguments(fcinfo, &relid, &column, &request);
+	distribute_table(relid, column, &request);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * distribute.h
+ *	  Making a local table a distributed one: the checks, and the deed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_DISTRIBUTE_H
+#define RH_DISTRIBUTE_H
+
+#include "postgres.h"
+#include "access/attnum.h"
+#include "nodes/pg_list.h"
+#include "shmem/map.h"
+#include "utils/relcache.h"
+
+/* More shards than this per table help nobody, and the map has room for 100,000 in all. */
+#define RH_MAX_SHARD_COUNT 64000
+
+/* rehouse.shard_count, or its alias when that is set */
+extern int	rh_shard_count_setting(void);
+
+/*
+ * Is the caller the table's owner, and is it an ordinary table that can be
+ * distributed, and is not yet?  Raises an error with the reason otherwise.
+ */
+extern void rh_distribute_check_table(Relation rel);
+
+/*
+ * Can the column be the key: its type, and every unique or exclusion
+ * constraint of the table?  Returns its number.
+ */
+extern AttrNumber rh_distribute_check_key(Relation rel, const char *column);
+
+/*
+ * Do all foreign keys of the table stay within a bucket?  colocation_id is the
+ * group that it shall join (0: a new one); together are the OIDs of tables that
+ * are distributed in the same step, by the same key type, into that group, and
+ * key_of gives their key columns (NULL when there are none).
+ */
+extern void rh_distribute_check_foreign_keys(Relation rel, AttrNumber key, int32 colocation_id,
+											 List *together, AttrNumber (*key_of) (Oid relid));
+
+/*
+ * The triggers by which PostgreSQL enforces foreign keys fire on the shards:
+ * switch them off on a shell whose foreign keys, and those to it, are between
+ * distributed tables.  Called after the catalog says that it is distributed.
+ */
+extern void rh_distribute_disable_ri_triggers(Oid shell);
+
+/* Write the catalog rows of a table and its shards. */
+extern void rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key,
+										char state);
+
+extern void rh_distribute_init(void);
+
+#endif							/* RH_DISTRIBUTE_H */
