@@ -17,6 +17,7 @@
 #include "shmem/state.h"
 #include "src/conn.h"
 #include "src/distribute.h"
+#include "src/copy_router.h"
 #include "src/mapsync.h"
 #include "src/rehouse.h"
 #include "src/xact.h"
@@ -34,6 +35,7 @@ _PG_init(void)
 
 	rh_shmem_init();
 	rh_mapsync_init();
+	rh_copy_router_init();
 	rh_bgw_init();
 	rh_distribute_init();
 
