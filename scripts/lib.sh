@@ -106,3 +106,10 @@ copy_tree() {
 	chmod -R a+rX "$1"
 	[ -z "$run_user" ] || chown -R "$run_user" "$1"
 }
+
+# build_units: the programs of t/unit, in the debug copy
+build_units() {
+	local copy=$top/tmp_check/build-debug
+	make -C "$copy/t/unit" -s -j"$(nproc)" >"$copy/unit.log" 2>&1 ||
+		{ cat "$copy/unit.log"; die "building the unit programs failed"; }
+}

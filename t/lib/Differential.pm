@@ -20,7 +20,7 @@ sub read_statements
 	my @statements;
 	while (my $text = <$in>)
 	{
-		my %about = (cluster => $text =~ /^-- cluster:/m, unordered => $text =~ /^-- unordered/m);
+		my %about = (cluster => scalar($text =~ /^-- cluster:/m), unordered => scalar($text =~ /^-- unordered/m));
 		$text =~ s/^\s*--.*\n?//mg;
 		$text =~ s/;?\s*\z//;
 		push @statements, { %about, sql => $text } if $text =~ /\S/;

@@ -112,7 +112,7 @@ sub _ended
 {
 	my ($self) = @_;
 	return $self->{eof}
-	  || ($self->{rows} =~ /^\Q$self->{marker}\E$/m && $self->{messages} =~ /^\Q$self->{marker}\E$/m);
+	  || ($self->{rows} =~ /^\Q$self->{marker}\E\n/m && $self->{messages} =~ /^\Q$self->{marker}\E\n/m);
 }
 
 # Take what has come, waiting at most so long for some of it.  False: psql has ended.

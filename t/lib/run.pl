@@ -51,7 +51,7 @@ sub find_tests
 	my @found;
 	push @found, map { { name => $_, kind => 'perl' } } sort(glob 't/[0-9]*.pl');
 	push @found, map { { name => $_, kind => 'perl' } } sort(glob 't/long/*.pl') if $all;
-	push @found, map { { name => $_, kind => 'program' } } grep { -x } sort(glob 't/unit/[0-9]*[!.]?');
+	push @found, map { { name => $_, kind => 'program' } } grep { -f && -x && !/\.\w+$/ } sort(glob 't/unit/[0-9]*');
 	push @found, map { { name => $_, kind => 'suite' } } sort(glob 't/[0-9]*.sql');
 	push @found, map { { name => $_, kind => 'suite' } } sort(glob 't/long/*.sql') if $all;
 	push @found, map { { name => $_, kind => 'isolation' } } sort(glob 't/isolation/specs/*.spec');
