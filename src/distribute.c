@@ -42,6 +42,7 @@
 #include "src/catalog.h"
 #include "src/colocation.h"
 #include "src/conn.h"
+#include "src/copy_router.h"
 #include "src/distribute.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
@@ -287,24 +288,33 @@ finish_shards(Oid shell, RhPlacement *placements, int count)
 	}
 }
 
-/* Copy the shell's rows to its shards; returns their number. */
+/*
+ * Copy the shell's rows to its shards; returns their number.  The snapshot is
+ * the latest one, also where the transaction's own is older: rows that others
+ * have committed before we got the lock must not stay behind.
+ */
 static uint64
 copy_rows(Relation rel)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	RhCopyRouter *router = NULL;
+	uint64		rows = 0;
 
-	if (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot distribute table \"%s\" because it has rows",
-						RelationGetRelationName(rel)),
-				 errhint("Distribute an empty table, then load it.")));
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (router == NULL)
+			router = rh_copy_router_open(RelationGetRelid(rel), NIL);
+		rh_copy_router_slot(router, slot);
+	}
+	if (router != NULL)
+		rows = rh_copy_router_finish(router);
 	ExecDropSingleTupleTableSlot(slot);
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
-	return 0;
+	return rows;
 }
 
 /* ------------------------------------------------------------------------
