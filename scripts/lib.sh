@@ -40,9 +40,13 @@ stop_servers() {
 # End the run: called by the trap, whatever happened.
 end_run() {
 	local status=$?
+	set +e
 	trap - EXIT INT TERM HUP
 	if [ -n "$work" ]; then
-		[ -n "${runner_pid:-}" ] && kill -TERM "$runner_pid" 2>/dev/null && wait "$runner_pid"
+		if [ -n "${runner_pid:-}" ]; then
+			kill -TERM "$runner_pid" 2>/dev/null || true
+			wait "$runner_pid" || true
+		fi
 		stop_servers
 		cd /
 		for _ in 1 2 3 4 5 6 7 8 9 10; do
