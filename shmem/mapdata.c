@@ -3,7 +3,7 @@
  * mapdata.c
  *	  Building a placement map, and the look-ups that are not inline.
  *
- * Two ways to find a range.  Where the ranges are uniform, as they are made,
+ * Two ways to find a range.  Where the ranges are even, as they are made,
  * a multiplication guesses the position and one comparison corrects it: one
  * cache line.  Isolated tenants and splits make them uneven: then a directory
  * over the hash's high bits, with two to four slots per range, narrows it to a
@@ -142,22 +142,29 @@ build_tables(RhMapInput *input, RhMapAlloc alloc, void *arg)
 	return part;
 }
 
-/* Is the guess by multiplication never off by more than one? */
-static bool
-is_uniform(const RhGroupPart *group)
+/*
+ * Set the inverse of the ranges' width, if the guess by it is never off by more
+ * than one: the guess grows with the hash, so the ends of each range say it all.
+ */
+static void
+set_inverse(RhGroupPart *group)
 {
+	const RhRange *ranges = group->ranges;
+
+	if (group->range_count == 0)
+		return;
+	group->inverse = PG_UINT64_MAX / ((uint64) ((int64) ranges[0].hash_max - ranges[0].hash_min) + 1);
 	for (uint32 i = 0; i < group->range_count; i++)
 	{
-		uint32		low = (uint32) group->ranges[i].hash_min ^ 0x80000000u;
-		uint32		high = (uint32) group->ranges[i].hash_max ^ 0x80000000u;
-		int64		first = ((uint64) low * group->range_count) >> 32;
-		int64		last = ((uint64) high * group->range_count) >> 32;
+		int64		first = rh_mapdata_guess(group, (uint32) ranges[i].hash_min ^ 0x80000000u);
+		int64		last = rh_mapdata_guess(group, (uint32) ranges[i].hash_max ^ 0x80000000u);
 
-		/* the guess grows with the hash, so the ends say it all */
 		if (first < (int64) i - 1 || last > (int64) i + 1)
-			return false;
+		{
+			group->inverse = 0;
+			return;
+		}
 	}
-	return true;
 }
 
 /* Bits of the directory over this many ranges: two to four slots for each. */
@@ -261,7 +268,7 @@ build_group(int32 colocation_id, RhPlacement *buckets, uint32 count,
 		index[i].position = i;
 	}
 	qsort(index, count, sizeof(RhBucketIndex), compare_index);
-	group->uniform = is_uniform(group) ? 1 : 0;
+	set_inverse(group);
 	fill_directory(group);
 	return group;
 }

@@ -78,12 +78,13 @@ typedef struct RhGroupPart
 	RhMapPart	part;
 	int32		colocation_id;
 	uint32		range_count;
-	uint32		uniform;		/* 1: position = hash * count / 2^32, give or
-								 * take one */
+	uint64		inverse;		/* 2^64 / the width of a range, where the hash
+								 * times this gives the position, give or take
+								 * one; 0: the ranges are not that even */
 	uint32		shift;			/* the directory's slot = hash >> shift */
 	uint32		index_offset;	/* from the part's start */
 	uint32		directory_offset;
-	char		pad[24];		/* the ranges start on a cache line */
+	char		pad[20];		/* the ranges start on a cache line */
 	RhRange		ranges[FLEXIBLE_ARRAY_MEMBER];
 } RhGroupPart;
 
@@ -168,6 +169,15 @@ rh_mapdata_group(const RhMapRoot *root, int32 colocation_id)
 	return root->groups[i].group;
 }
 
+/* Where among even ranges a hash is, give or take one.  ordered: from 0 up. */
+static inline uint32
+rh_mapdata_guess(const RhGroupPart *group, uint32 ordered)
+{
+	uint32		i = (uint32) (((unsigned __int128) ordered * group->inverse) >> 64);
+
+	return i < group->range_count ? i : group->range_count - 1;
+}
+
 /* The range of a hash, or NULL in a gap (only a private map may have any). */
 static inline const RhRange *
 rh_mapdata_route(const RhGroupPart *group, uint32 hash)
@@ -179,9 +189,9 @@ rh_mapdata_route(const RhGroupPart *group, uint32 hash)
 
 	if (group->range_count == 0)
 		return NULL;
-	if (group->uniform)
+	if (group->inverse != 0)
 	{
-		i = (uint32) (((uint64) ordered * group->range_count) >> 32);
+		i = rh_mapdata_guess(group, ordered);
 		if (key < ranges[i].hash_min)
 		{
 			if (i == 0)
