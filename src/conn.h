@@ -154,6 +154,12 @@ extern PGresult *rh_link_result(PGconn *link, int timeout_ms);
 /* Raise a result's error (elevel) with the node's name and the statement. */
 extern void rh_link_report(int elevel, PGresult *result, PGconn *link, const char *sql);
 
+/*
+ * DISCARD or DEALLOCATE ALL: the statements prepared on nodes are forgotten,
+ * here and there, with the next statement on each connection.
+ */
+extern void rh_conn_discard(void);
+
 extern void rh_conn_init(void);
 
 #endif							/* RH_CONN_H */

@@ -1,0 +1,437 @@
+/*-------------------------------------------------------------------------
+ *
+ * conn.c
+ *	  The session's connections to nodes: one per node and role.
+ *
+ * A connection is made when it is first asked for, checked (does the node
+ * belong to us?), given the settings that statements rely on, and kept until
+ * the session ends, the node's address changes or the connection fails.  One
+ * that fails within a transaction stays in the list until that has ended, so
+ * that nothing goes on as if what ran on it had not been lost.
+ *
+ * Settings: what decides how a text is read or written is either fixed
+ * (search_path, client_encoding, the isolation defaults, no timeouts) or
+ * follows the session's own value (TimeZone, DateStyle and their like), since
+ * an expression that a worker evaluates must give what it gives here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "shmem/map.h"
+#include "src/conn.h"
+#include "src/conn_internal.h"
+#include "src/owner.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/rls.h"
+
+/* An idle connection is looked at before use when it is older than this. */
+#define IDLE_CHECK_MS 100
+
+dlist_head	rh_conns = DLIST_STATIC_INIT(rh_conns);
+
+/* ---- errors ---- */
+
+void
+rh_report_fields(int elevel, const RhErrorFields *fields, const char *node, const char *sql)
+{
+	int			sqlstate = ERRCODE_CONNECTION_FAILURE;
+	bool		fatal = fields->severity != NULL &&
+		(strcmp(fields->severity, "FATAL") == 0 || strcmp(fields->severity, "PANIC") == 0);
+
+	if (fields->sqlstate != NULL && strlen(fields->sqlstate) == 5)
+		sqlstate = MAKE_SQLSTATE(fields->sqlstate[0], fields->sqlstate[1], fields->sqlstate[2],
+								 fields->sqlstate[3], fields->sqlstate[4]);
+
+	/* what ends the worker's session must not read as if it ended ours */
+	if (fatal)
+		ereport(elevel,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("connection to node \"%s\" was lost", node),
+				 fields->message ? errdetail_internal("%s", fields->message) : 0,
+				 sql ? errcontext("statement on node \"%s\": %s", node, sql) : 0));
+	else
+		ereport(elevel,
+				(errcode(sqlstate),
+				 errmsg_internal("%s", fields->message ? fields->message : "unknown error"),
+				 fields->detail ? errdetail_internal("%s", fields->detail) : 0,
+				 fields->hint ? errhint("%s", fields->hint) : 0,
+				 fields->context ? errcontext("%s", fields->context) : 0,
+				 sql ? errcontext("statement on node \"%s\": %s", node, sql) :
+				 errcontext("on node \"%s\"", node),
+				 fields->schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, fields->schema) : 0,
+				 fields->table ? err_generic_string(PG_DIAG_TABLE_NAME, fields->table) : 0,
+				 fields->column ? err_generic_string(PG_DIAG_COLUMN_NAME, fields->column) : 0,
+				 fields->datatype ? err_generic_string(PG_DIAG_DATATYPE_NAME, fields->datatype) : 0,
+				 fields->constraint ? err_generic_string(PG_DIAG_CONSTRAINT_NAME, fields->constraint) : 0));
+}
+
+void
+rh_conn_lost(RhConn *conn)
+{
+	bool		unknown = conn->alone;
+
+	conn->failed = true;
+	if (unknown)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+				 errmsg("connection to node \"%s\" was lost", conn->name),
+				 errdetail("The statement committed by itself: it is not known whether it took effect.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("connection to node \"%s\" was lost", conn->name)));
+}
+
+/* The next message in normal mode; a lost connection is an error. */
+void
+rh_conn_receive(RhConn *conn, RhMessage *message)
+{
+	if (rh_wire_next(&conn->wire, RH_WAIT_NORMAL, 0, message) != RH_WIRE_OK)
+		rh_conn_lost(conn);
+}
+
+/* Send what has been built; the answer to come is waited for before it is read. */
+void
+rh_conn_flush(RhConn *conn)
+{
+	if (rh_wire_flush(&conn->wire, RH_WAIT_NORMAL, 0) != RH_WIRE_OK)
+		rh_conn_lost(conn);
+	conn->wire.eager = false;
+}
+
+/* ---- settings ---- */
+
+static void
+current_settings(RhSettings *settings)
+{
+	/* padding counts in the comparison */
+	memset(settings, 0, sizeof(*settings));
+	settings->timezone = session_timezone;
+	settings->date_style = DateStyle;
+	settings->date_order = DateOrder;
+	settings->interval_style = IntervalStyle;
+	settings->extra_float_digits = extra_float_digits;
+	settings->bytea_output = bytea_output;
+	settings->lock_timeout = LockTimeout;
+	settings->synchronous_commit = synchronous_commit;
+	settings->row_security = row_security;
+}
+
+static void
+append_setting(StringInfo sql, const char *name, const char *value)
+{
+	appendStringInfo(sql, "%spg_catalog.set_config('%s', %s, false)",
+					 sql->len > 7 ? ", " : "", name, quote_literal_cstr(value));
+}
+
+/* "SELECT set_config(..), .." of what follows the session. */
+static void
+append_session_settings(StringInfo sql)
+{
+	static const char *const names[] = {
+		"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits", "bytea_output",
+		"lock_timeout", "synchronous_commit", "row_security"
+	};
+
+	for (int i = 0; i < lengthof(names); i++)
+		append_setting(sql, names[i], GetConfigOption(names[i], false, false));
+}
+
+/*
+ * Put the statement that brings the worker session's settings up to ours into
+ * the send buffer, if they differ.  Returns the number of commands added.
+ */
+int
+rh_conn_sync_settings(RhConn *conn)
+{
+	RhSettings	settings;
+	StringInfoData sql;
+
+	current_settings(&settings);
+	if (conn->settings_known && memcmp(&settings, &conn->settings, sizeof(settings)) == 0)
+		return 0;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	append_session_settings(&sql);
+	rh_wire_parse(&conn->wire, "", sql.data, 0, NULL);
+	rh_wire_bind_execute(&conn->wire, "");
+	pfree(sql.data);
+	conn->settings = settings;
+	conn->settings_known = true;
+	conn->settings_in_xact = true;
+	return 1;
+}
+
+/* ---- opening and closing ---- */
+
+/*
+ * The first exchange on a new connection: settings, and the node's owner.
+ * Raises an error when the node is not ours.
+ */
+static void
+set_up_session(RhConn *conn, const RhIdentity *identity)
+{
+	StringInfoData sql;
+	RhMessage	message;
+	char	   *cluster_id = NULL;
+	char	   *epoch = NULL;
+	int			statement = 0;
+	char	   *values[16];
+	int			lengths[16];
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	append_setting(&sql, "search_path", "pg_catalog");
+	append_setting(&sql, "statement_timeout", "0");
+	append_setting(&sql, "idle_in_transaction_session_timeout", "0");
+	append_setting(&sql, "idle_session_timeout", "0");
+	append_setting(&sql, "default_transaction_isolation", "read committed");
+	append_setting(&sql, "default_transaction_read_only", "off");
+	append_setting(&sql, "default_transaction_deferrable", "off");
+	append_setting(&sql, "standard_conforming_strings", "on");
+	append_setting(&sql, "client_connection_check_interval", "500ms");
+	append_session_settings(&sql);
+	appendStringInfoString(&sql, "; SELECT cluster_id, epoch FROM rehouse.owner");
+	rh_wire_query(&conn->wire, sql.data);
+	rh_conn_flush(conn);
+	do
+	{
+		RhErrorFields fields;
+
+		rh_conn_receive(conn, &message);
+		switch (message.type)
+		{
+			case 'D':
+				if (statement == 1 && rh_wire_row_fields(&message) == 2)
+				{
+					rh_wire_row(&conn->wire, &message, values, lengths);
+					cluster_id = values[0] ? pstrdup(values[0]) : NULL;
+					epoch = values[1] ? pstrdup(values[1]) : NULL;
+				}
+				break;
+			case 'C':
+				statement++;
+				break;
+			case 'E':
+				rh_wire_error_fields(message.body, &fields);
+				if (statement != 1 || fields.sqlstate == NULL ||
+					(strcmp(fields.sqlstate, "42P01") != 0 && strcmp(fields.sqlstate, "3F000") != 0))
+					rh_report_fields(ERROR, &fields, conn->name, NULL);
+				break;
+		}
+	} while (message.type != 'Z');
+	rh_owner_check_node(identity, conn->name, cluster_id, epoch);
+	current_settings(&conn->settings);
+	conn->settings_known = true;
+	pfree(sql.data);
+}
+
+void
+rh_link_check_owner(PGconn *link)
+{
+	RhIdentity	identity;
+	PGresult   *result;
+	char	   *cluster_id = NULL;
+	char	   *epoch = NULL;
+
+	rh_owner_require(&identity);
+	result = rh_link_try_exec(link, "SELECT cluster_id, epoch FROM rehouse.owner",
+							  rh_connection_timeout());
+	if (PQresultStatus(result) == PGRES_TUPLES_OK)
+	{
+		if (PQntuples(result) == 1)
+		{
+			cluster_id = pstrdup(PQgetvalue(result, 0, 0));
+			epoch = pstrdup(PQgetvalue(result, 0, 1));
+		}
+	}
+	else
+	{
+		char	   *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+		if (state == NULL || (strcmp(state, "42P01") != 0 && strcmp(state, "3F000") != 0))
+			rh_link_report(ERROR, result, link, NULL);
+	}
+	PQclear(result);
+	rh_owner_check_node(&identity, rh_link_name(link), cluster_id, epoch);
+}
+
+void
+rh_conn_close(RhConn *conn)
+{
+	bool		open = conn->wire.pg != NULL;
+
+	rh_streams_forget(conn);
+	dlist_delete(&conn->node);
+	rh_wire_close(&conn->wire);
+	if (open)
+		ReleaseExternalFD();
+	if (conn->prepared != NULL)
+	{
+		dlist_iter	iter;
+
+		dlist_foreach(iter, &conn->lru)
+		{
+			RhPrepared *prepared = dlist_container(RhPrepared, lru, iter.cur);
+
+			if (prepared->sql != NULL)
+				pfree(prepared->sql);
+		}
+		hash_destroy(conn->prepared);
+	}
+	pfree(conn);
+}
+
+static void
+close_all(int code, Datum arg)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &rh_conns)
+	{
+		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
+
+		if (conn->reader != NULL || conn->copying)
+			rh_wire_cancel(&conn->wire);
+		rh_conn_close(conn);
+	}
+}
+
+/* Connect to a node as the current user, and put it into the list. */
+static RhConn *
+open_conn(const RhNode *node, Oid userid)
+{
+	static bool registered = false;
+	RhIdentity	identity;
+	char	   *failure;
+	PGconn	   *pg;
+	RhConn	   *conn;
+
+	rh_owner_require(&identity);
+	if (!registered)
+	{
+		before_shmem_exit(close_all, (Datum) 0);
+		registered = true;
+	}
+	pg = rh_connect(node->host, node->port, node->database, GetUserNameFromId(userid, false),
+					NULL, &failure);
+	if (pg == NULL)
+		rh_report_no_connection(node->host, node->port, failure);
+
+	conn = MemoryContextAllocZero(TopMemoryContext, sizeof(RhConn));
+	dlist_push_head(&rh_conns, &conn->node);
+	conn->failed = true;		/* until it is set up */
+	conn->node_id = node->node_id;
+	conn->userid = userid;
+	conn->port = node->port;
+	strlcpy(conn->host, node->host, sizeof(conn->host));
+	strlcpy(conn->database, node->database, sizeof(conn->database));
+	snprintf(conn->name, sizeof(conn->name), "%s:%d", node->host, node->port);
+	dlist_init(&conn->lru);
+	rh_wire_init(&conn->wire, pg);
+	set_up_session(conn, &identity);
+	conn->map_version = rh_map_version();
+	conn->failed = false;
+	return conn;
+}
+
+/* Is it fit for use outside a transaction, with the node where we think it is? */
+static bool
+is_current(RhConn *conn, uint64 version)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+
+	if (conn->map_version != version)
+	{
+		RhNode		node;
+
+		if (!rh_map_node(conn->node_id, &node) || node.port != conn->port ||
+			strcmp(node.host, conn->host) != 0 || strcmp(node.database, conn->database) != 0)
+			return false;
+		conn->map_version = version;
+	}
+	if (now - conn->last_used > IDLE_CHECK_MS * INT64CONST(1000))
+	{
+		if (conn->skip == 0 && conn->reader == NULL && !rh_wire_check_idle(&conn->wire))
+			return false;
+		conn->last_used = now;
+	}
+	return true;
+}
+
+RhConn *
+rh_conn_get(int32 node_id)
+{
+	Oid			userid = GetUserId();
+	uint64		version = rh_map_version();
+	dlist_mutable_iter iter;
+	RhNode		node;
+
+	dlist_foreach_modify(iter, &rh_conns)
+	{
+		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
+
+		if (conn->node_id != node_id || conn->userid != userid)
+			continue;
+		if (conn->xact_depth > 0)
+		{
+			if (conn->failed)
+				ereport(ERROR,
+						(errcode(ERRCODE_CONNECTION_FAILURE),
+						 errmsg("connection to node \"%s\" was lost in this transaction",
+								conn->name)));
+			return conn;
+		}
+		if (!conn->failed && is_current(conn, version))
+			return conn;
+		rh_conn_close(conn);
+		break;
+	}
+	if (IsParallelWorker())
+		elog(ERROR, "cannot connect to a node in a parallel worker");
+	if (!rh_map_node(node_id, &node))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("node %d does not exist", node_id)));
+	return open_conn(&node, userid);
+}
+
+int32
+rh_conn_node_id(RhConn *conn)
+{
+	return conn->node_id;
+}
+
+const char *
+rh_conn_node_name(RhConn *conn)
+{
+	return conn->name;
+}
+
+void
+rh_conn_discard(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &rh_conns)
+		dlist_container(RhConn, node, iter.cur)->deallocate_all = true;
+}
+
+void
+rh_conn_init(void)
+{
+	rh_link_init();
+	rh_stream_init();
+}
