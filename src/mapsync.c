@@ -428,39 +428,6 @@ rehouse_object_access_hook(ObjectAccessType access, Oid class_id, Oid object_id,
 		rh_map_invalidate();
 }
 
-static void
-xact_callback(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-			rh_mapsync_pre_commit();
-			break;
-		case XACT_EVENT_COMMIT:
-			rh_mapsync_commit();
-			rh_mapsync_end();
-			break;
-		case XACT_EVENT_ABORT:
-			rh_mapsync_abort();
-			rh_mapsync_end();
-			break;
-		case XACT_EVENT_PRE_PREPARE:
-			if (rh_mapsync_pending())
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot PREPARE a transaction that has changed the cluster's catalog")));
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
-{
-	rh_mapsync_subxact(event, subid, parent);
-}
-
 void
 rh_mapsync_init(void)
 {
@@ -469,6 +436,4 @@ rh_mapsync_init(void)
 	rh_map_source.build_first = build_first;
 	prev_object_access_hook = object_access_hook;
 	object_access_hook = rehouse_object_access_hook;
-	RegisterXactCallback(xact_callback, NULL);
-	RegisterSubXactCallback(subxact_callback, NULL);
 }

@@ -35,6 +35,8 @@ _PG_init(void)
 
 	rh_shmem_init();
 	rh_mapsync_init();
+	rh_conn_init();
+	rh_xact_init();
 	rh_copy_router_init();
 	rh_bgw_init();
 	rh_distribute_init();

@@ -26,7 +26,6 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "libpq/libpq.h"
 #include "miscadmin.h"
 #include "shmem/debug.h"
 #include "src/conn.h"
@@ -36,6 +35,13 @@
 #include "tcop/pquery.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
+
+/*
+ * From libpq/libpq.h, which cannot be included: it wants the headers of GSSAPI,
+ * which the server's development package does not bring along.
+ */
+extern bool pq_buffer_has_data(void);
+extern int	pq_peekbyte(void);
 
 /* COMMIT PREPARED waits so long before it gives way to a cancel request. */
 #define COMMIT_GRACE_MS 1000
@@ -628,6 +634,7 @@ at_xact_end(XactEvent event, void *arg)
 			rh_branch_finish_adopted(true);
 			if (used_workers)
 				reset_all();
+			rh_mapsync_end();
 			break;
 		case XACT_EVENT_ABORT:
 			rh_mapsync_abort();
@@ -635,6 +642,7 @@ at_xact_end(XactEvent event, void *arg)
 			rh_branch_finish_adopted(false);
 			rh_link_at_abort(InvalidSubTransactionId);
 			reset_all();
+			rh_mapsync_end();
 			break;
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
