@@ -3,6 +3,13 @@
 #   make                    the library and the install script
 #   make DEBUG_POINTS=1     the same with the named debug points that the crash tests drive
 #   make install            into the server that PG_CONFIG names (DESTDIR is honoured)
+#   make check, make bench  scripts/check, scripts/bench: they start servers of their own
+
+ifneq (,$(filter check bench,$(MAKECMDGOALS)))
+check bench:
+	@scripts/$@
+.PHONY: check bench
+else
 
 EXTENSION = rehouse
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" rehouse.control)
@@ -33,3 +40,5 @@ $(OBJS): $(wildcard shmem/*.h src/*.h bgw/*.h)
 
 rehouse--$(EXTVERSION).sql: $(sort $(wildcard sql/install/*.sql))
 	cat $^ > $@
+
+endif
