@@ -209,22 +209,27 @@ find_placement(const RhCopyRouter *router, int32 hash)
 	return low;
 }
 
+void
+rh_copy_router_check_key(const RhCopyRouter *router, const bool *nulls)
+{
+	if (likely(!nulls[router->key_attnum - 1]))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+					router->key_name, router->table_name),
+			 errdetail("The distribution column decides on which node a row is stored."),
+			 err_generic_string(PG_DIAG_TABLE_NAME, router->table_name),
+			 err_generic_string(PG_DIAG_COLUMN_NAME, router->key_name)));
+}
+
 /* The position of the placement of a row. */
 static int
 route_row(RhCopyRouter *router, const Datum *values, const bool *nulls)
 {
-	int			key = router->key_attnum - 1;
-
-	if (nulls[key])
-		ereport(ERROR,
-				(errcode(ERRCODE_NOT_NULL_VIOLATION),
-				 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
-						router->key_name, router->table_name),
-				 errdetail("The distribution column decides on which node a row is stored."),
-				 err_generic_string(PG_DIAG_TABLE_NAME, router->table_name),
-				 err_generic_string(PG_DIAG_COLUMN_NAME, router->key_name)));
+	rh_copy_router_check_key(router, nulls);
 	return find_placement(router, (int32) rh_key_hash(router->key_type, router->key_collation,
-													   values[key]));
+													   values[router->key_attnum - 1]));
 }
 
 static void

@@ -46,6 +46,12 @@ extern void rh_copy_router_row(RhCopyRouter *router, const Datum *values, const 
 /* The same from a slot of the shell's row type. */
 extern void rh_copy_router_slot(RhCopyRouter *router, TupleTableSlot *slot);
 
+/*
+ * Raise 23502 if the key is null, as rh_copy_router_row does: for those who
+ * have something to add to the error's context.
+ */
+extern void rh_copy_router_check_key(const RhCopyRouter *router, const bool *nulls);
+
 /* Send what is left; the number of rows that the nodes say they have taken. */
 extern uint64 rh_copy_router_finish(RhCopyRouter *router);
 
