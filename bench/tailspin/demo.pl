@@ -28,7 +28,7 @@ my ($cluster, $coordinator, $load, $first_order, $base);
 my @bad;        # what went wrong
 my @timeline;   # what was done: [name, begin, end]
 
-RehouseServer::make_template($ENV{REHOUSE_TEMPLATE} = "$work/template") unless -d "$work/template";
+RehouseServer::make_template($ENV{REHOUSE_TEMPLATE}) unless -d ($ENV{REHOUSE_TEMPLATE} //= "$work/template");
 eval { run(); 1 } or push @bad, "$@";
 if (@bad) { $screen->say('', map { $screen->bad("FAILED: $_") } @bad); }
 else { $screen->say('', $screen->good('All is well.')); }
