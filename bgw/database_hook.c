@@ -20,6 +20,7 @@
 #include "bgw/keeper.h"
 #include "bgw/workers.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
@@ -50,6 +51,27 @@ find_option(List *options, const char *name)
 	return NULL;
 }
 
+/*
+ * Has the user the CREATEDB privilege?  The server's own function is declared in
+ * its headers in the latest minor versions only.
+ */
+static bool
+may_create_databases(void)
+{
+	HeapTuple	tuple;
+	bool		may = superuser();
+
+	if (may)
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (HeapTupleIsValid(tuple))
+	{
+		may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+		ReleaseSysCache(tuple);
+	}
+	return may;
+}
+
 /* May the user copy this database? */
 static bool
 may_copy(Oid database)
@@ -62,7 +84,7 @@ may_copy(Oid database)
 		is_template = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
 		ReleaseSysCache(tuple);
 	}
-	return have_createdb_privilege() &&
+	return may_create_databases() &&
 		(is_template || pg_database_ownercheck(database, GetUserId()));
 }
 
