@@ -24,6 +24,7 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "shmem/debug.h"
 #include "shmem/state.h"
 #include "src/mapread.h"
 #include "src/mapsync.h"
@@ -281,6 +282,7 @@ rh_mapsync_pre_commit(void)
 	if (pending_level == 0 || rh_shared == NULL)
 		return;
 	lock_and_prepare();
+	rh_debug_point("map_prepared");
 }
 
 /*
