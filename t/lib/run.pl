@@ -157,11 +157,13 @@ sub command_in_database
 	my $out = "$work/$test->{kind}-$label";
 	mkdir $out;
 	my $isolation = $test->{kind} eq 'isolation';
-	$test->{diffs} = $isolation ? "$out/output_iso/regression.diffs" : "$out/regression.diffs";
+	my $outputs = $isolation ? "$out/output_iso" : $out;
+	$test->{diffs} = "$outputs/regression.diffs";
+	$test->{results} = "$outputs/results/" . ($test->{name} =~ s{^.*/}{}r =~ s/\.[a-z]+$//r) . '.out';
 	return (
 		$isolation ? "$pgxs/isolation/pg_isolation_regress" : "$pgxs/regress/pg_regress",
 		'--inputdir=' . ($isolation ? "$tree/t/isolation" : $tree),
-		'--outputdir=' . ($isolation ? "$out/output_iso" : $out),
+		"--outputdir=$outputs",
 		"--bindir=$RehouseServer::BIN", '--use-existing', '--host=127.0.0.1', "--port=$port",
 		'--user=postgres', "--dbname=$test->{database}", $test->{name} =~ s{^.*/}{}r =~ s/\.[a-z]+$//r);
 }
@@ -182,7 +184,8 @@ sub end_test
 	{
 		push @failures, "$test->{name}: $bad failed" . (@reasons ? ' (' . join(', ', @reasons) . ')' : '');
 		print "    $failures[-1]\n";
-		$text = slurp($test->{diffs}) if $test->{diffs} && -s $test->{diffs};
+		if ($test->{diffs} && -s $test->{diffs}) { $text = slurp($test->{diffs}); }
+		elsif ($test->{results}) { $text .= "no expected output; what came is:\n" . slurp($test->{results}); }
 		show_output($text);
 		show_server_log($test);
 	}
