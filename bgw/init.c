@@ -17,6 +17,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "src/catalog.h"
+#include "src/rehouse.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -150,9 +151,8 @@ rh_processes(PG_FUNCTION_ARGS)
 	pid_t		keeper = 0;
 	RhKeeperSlot *slot;
 
+	rh_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
-	if (rh_workers == NULL)
-		return (Datum) 0;
 
 	movers = palloc(rh_workers->nmovers * sizeof(RhMoverSlot));
 	LWLockAcquire(rh_workers->lock, LW_SHARED);
