@@ -136,6 +136,9 @@ extern PGconn *rh_link_open(const char *host, int port, const char *database,
 extern PGconn *rh_link_open_node(int32 node_id, const char *extra);
 extern void rh_link_close(PGconn *link);
 
+/* Close all links of the process, after an error that no transaction's end has seen. */
+extern void rh_link_close_all(void);
+
 /*
  * Run a simple command and return its last result, waiting on the latch; the
  * caller clears it with PQclear.  timeout_ms 0: for ever.  Raises the server's error unless

@@ -345,6 +345,12 @@ rh_link_at_abort(SubTransactionId subid)
 }
 
 void
+rh_link_close_all(void)
+{
+	rh_link_at_abort(InvalidSubTransactionId);
+}
+
+void
 rh_link_at_subcommit(SubTransactionId subid, SubTransactionId parent)
 {
 	dlist_iter	iter;

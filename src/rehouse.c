@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "bgw/keeper.h"
+#include "bgw/transfer.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "shmem/state.h"
@@ -39,6 +40,7 @@ _PG_init(void)
 	rh_xact_init();
 	rh_copy_router_init();
 	rh_bgw_init();
+	rh_transfer_init();
 	rh_distribute_init();
 
 	MarkGUCPrefixReserved("rehouse");

@@ -80,14 +80,20 @@ CREATE TABLE rehouse.commit_decisions (
     node_id int  NOT NULL
 );
 
--- Things on nodes that nobody needs any more, dropped by the keeper.
+-- Things on nodes that nobody needs any more, dropped by the keeper.  A row
+-- whose transfer is still under way only records what that has made, or is about
+-- to make; it counts when the transfer is undone or done.
 CREATE SEQUENCE rehouse.cleanup_id_seq;
 CREATE TABLE rehouse.cleanup (
     cleanup_id  bigint PRIMARY KEY DEFAULT pg_catalog.nextval('rehouse.cleanup_id_seq'),
     job_id      bigint,
+    step_id     bigint,
     node_id     int    NOT NULL,
-    object_kind text   NOT NULL CHECK (object_kind IN ('schema', 'publication', 'slot')),
-    object_name text   NOT NULL,
+    object_kind text   NOT NULL CHECK (object_kind IN
+        ('schema', 'publication', 'slot', 'progress', 'identity_default', 'identity_nothing')),
+    object_name text   NOT NULL,                    -- of a schema, table: quoted and qualified as needed
+    bucket_id   bigint,                             -- a schema's: whose copy it is ...
+    generation  int,                                -- ... and which one
     last_error  text
 );
 

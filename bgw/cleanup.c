@@ -1,0 +1,649 @@
+/*-------------------------------------------------------------------------
+ *
+ * cleanup.c
+ *	  Removing from nodes what nobody needs any more.
+ *
+ * rehouse.cleanup has a row for everything.  A row that belongs to a transfer
+ * under way is dormant.  The old copy of a bucket is dropped only when no
+ * transaction routed by a map from before the move is left (map.h), in steps
+ * with short lock timeouts (rule 6): first its foreign keys to tables outside,
+ * since dropping those locks the other table against readers, then the schema.
+ *
+ * The sweep looks for slots and publications with this cluster's name that no
+ * row and no transfer claims; a coordinator that was restored to an earlier
+ * state may have left them.  It lists the node first and reads the catalog
+ * after that, so that what is just being made is claimed when it looks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "bgw/transfer_private.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "shmem/debug.h"
+#include "shmem/map.h"
+#include "src/catalog.h"
+#include "src/conn.h"
+#include "src/xact.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#define LOCK_TIMEOUT_MS		50
+#define DROP_TRIES			40
+#define DROP_RETRY_MS		50
+#define ORPHAN_TIMEOUT_MS	10000
+#define ROUTED_TIMEOUT_MS	2000
+
+typedef struct CleanupRow
+{
+	int64		cleanup_id;
+	int64		job_id;
+	int64		step_id;
+	int32		node_id;
+	char	   *kind;
+	char	   *name;
+	int64		bucket_id;		/* 0: none */
+	int32		generation;
+	bool		tried;			/* in this run, whatever came of it */
+} CleanupRow;
+
+/* ------------------------------------------------------------------------
+ * The catalog's side; each function in a transaction of its own
+ * ------------------------------------------------------------------------
+ */
+
+static int64
+int8_of(HeapTuple row, TupleDesc desc, int column)
+{
+	char	   *value = SPI_getvalue(row, desc, column);
+
+	return value != NULL ? strtoll(value, NULL, 10) : 0;
+}
+
+typedef struct RowList
+{
+	MemoryContext context;
+	List	   *rows;
+} RowList;
+
+static void
+add_row(HeapTuple tuple, TupleDesc desc, void *arg)
+{
+	RowList    *list = arg;
+	MemoryContext old = MemoryContextSwitchTo(list->context);
+	CleanupRow *row = palloc0(sizeof(CleanupRow));
+
+	row->cleanup_id = int8_of(tuple, desc, 1);
+	row->job_id = int8_of(tuple, desc, 2);
+	row->step_id = int8_of(tuple, desc, 3);
+	row->node_id = (int32) int8_of(tuple, desc, 4);
+	row->kind = SPI_getvalue(tuple, desc, 5);
+	row->name = SPI_getvalue(tuple, desc, 6);
+	row->bucket_id = int8_of(tuple, desc, 7);
+	row->generation = (int32) int8_of(tuple, desc, 8);
+	list->rows = lappend(list->rows, row);
+	MemoryContextSwitchTo(old);
+}
+
+#define ROW_COLUMNS \
+	"SELECT cleanup_id, job_id, step_id, node_id, object_kind, object_name, bucket_id, generation" \
+	" FROM rehouse.cleanup c"
+#define ROW_ORDER \
+	" ORDER BY pg_catalog.array_position(ARRAY['slot', 'publication', 'identity_default'," \
+	" 'identity_nothing', 'progress', 'schema'], object_kind), node_id, cleanup_id"
+
+/* The rows of all that may go. */
+static List *
+read_rows(void)
+{
+	RowList		list = {CurrentMemoryContext, NIL};
+
+	rh_transfer_start_xact();
+	rh_catalog_each(ROW_COLUMNS
+					" WHERE NOT EXISTS (SELECT FROM rehouse.transfers t WHERE t.job_id = c.job_id"
+					" AND t.step_id = c.step_id AND t.phase IN ('copying', 'streaming', 'switched'))"
+					ROW_ORDER, 0, NULL, NULL, NULL, add_row, &list);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(list.context);
+	return list.rows;
+}
+
+/* The rows of one step; schemas too, or only what is not a schema. */
+static List *
+read_step_rows(int64 job_id, int64 step_id, bool with_schemas)
+{
+	RowList		list = {CurrentMemoryContext, NIL};
+	Oid			types[] = {INT8OID, INT8OID, BOOLOID};
+	Datum		values[] = {
+		Int64GetDatum(job_id), Int64GetDatum(step_id), BoolGetDatum(with_schemas)
+	};
+
+	rh_transfer_start_xact();
+	rh_catalog_each(ROW_COLUMNS
+					" WHERE job_id = $1 AND step_id = $2 AND ($3 OR object_kind <> 'schema')"
+					ROW_ORDER, 3, types, values, NULL, add_row, &list);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(list.context);
+	return list.rows;
+}
+
+static void
+forget_row(const CleanupRow *row)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(row->cleanup_id)};
+
+	rh_transfer_start_xact();
+	(void) rh_catalog_write("DELETE FROM rehouse.cleanup WHERE cleanup_id = $1",
+							1, types, values, NULL, NULL);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+save_error(const CleanupRow *row, const char *message)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[] = {INT8OID, TEXTOID};
+	Datum		values[] = {Int64GetDatum(row->cleanup_id), CStringGetTextDatum(message)};
+
+	rh_transfer_start_xact();
+	(void) rh_catalog_write("UPDATE rehouse.cleanup SET last_error = $2 WHERE cleanup_id = $1"
+							" AND last_error IS DISTINCT FROM $2",
+							2, types, values, NULL, NULL);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+}
+
+/* One more than the highest generation of a bucket that waits to be dropped there. */
+int32
+rh_cleanup_next_generation(int32 node_id, uint32 bucket_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[] = {INT4OID, INT8OID};
+	Datum		values[] = {Int32GetDatum(node_id), Int64GetDatum((int64) bucket_id)};
+	bool		isnull;
+	int64		next;
+
+	rh_transfer_start_xact();
+	next = rh_catalog_int8("SELECT pg_catalog.max(generation) + 1 FROM rehouse.cleanup"
+						   " WHERE node_id = $1 AND bucket_id = $2", 2, types, values, &isnull);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	return isnull ? 0 : (int32) next;
+}
+
+/* ------------------------------------------------------------------------
+ * On the node
+ * ------------------------------------------------------------------------
+ */
+
+static void
+wait_a_little(long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+static PGconn *
+open_link(int32 node_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	PGconn	   *link;
+
+	StartTransactionCommand();
+	link = rh_link_open_node(node_id, NULL);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	PQclear(rh_link_exec(link, "SET client_min_messages = error; SET search_path = pg_catalog;"
+						 " SET statement_timeout = 0", 0));
+	return link;
+}
+
+/*
+ * Run a statement whose lock somebody may hold: short tries.  The last error
+ * is raised when time is up.
+ */
+static void
+exec_with_tries(PGconn *link, const char *statement)
+{
+	char	   *sql = psprintf("SET lock_timeout = %d; %s", LOCK_TIMEOUT_MS, statement);
+
+	for (int try = 0;; try++)
+	{
+		PGresult   *result = rh_link_try_exec(link, sql, 0);
+		const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+		if (PQresultStatus(result) != PGRES_FATAL_ERROR)
+		{
+			PQclear(result);
+			break;
+		}
+		if (state == NULL || strcmp(state, "55P03") != 0 || try >= DROP_TRIES)
+			rh_link_report(ERROR, result, link, statement);
+		PQclear(result);
+		wait_a_little(DROP_RETRY_MS);
+	}
+	pfree(sql);
+}
+
+/* The first column of a query's rows. */
+static List *
+query_column(PGconn *link, const char *sql)
+{
+	PGresult   *result = rh_link_exec(link, sql, 0);
+	List	   *values = NIL;
+
+	for (int i = 0; i < PQntuples(result); i++)
+		values = lappend(values, pstrdup(PQgetvalue(result, i, 0)));
+	PQclear(result);
+	return values;
+}
+
+/* A slot, also one that a dead mover's walsender still holds. */
+static void
+drop_slot(PGconn *link, const char *name)
+{
+	const char *literal = quote_literal_cstr(name);
+	char	   *drop = psprintf("SELECT CASE WHEN active_pid IS NULL THEN pg_catalog.pg_drop_replication_slot(slot_name)::pg_catalog.text"
+								" ELSE pg_catalog.pg_terminate_backend(active_pid)::pg_catalog.text END"
+								" FROM pg_catalog.pg_replication_slots WHERE slot_name = %s", literal);
+
+	for (int try = 0;; try++)
+	{
+		PGresult   *result = rh_link_try_exec(link, drop, 0);
+		bool		gone = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 0;
+
+		/* it may become active, or go, between the look and the drop */
+		if (PQresultStatus(result) != PGRES_TUPLES_OK && try >= DROP_TRIES)
+			rh_link_report(ERROR, result, link, drop);
+		PQclear(result);
+		if (gone)
+			break;
+		if (try > 0)
+			wait_a_little(DROP_RETRY_MS);
+		if (try >= 2 * DROP_TRIES)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("replication slot \"%s\" is still in use", name)));
+	}
+}
+
+/* An old copy: its foreign keys to other tables first, each by itself. */
+static void
+drop_schema(PGconn *link, const char *name)
+{
+	List	   *foreign_keys = query_column(link,
+		psprintf("SELECT pg_catalog.format('ALTER TABLE %%s DROP CONSTRAINT %%I',"
+				 " c.conrelid::pg_catalog.regclass, c.conname)"
+				 " FROM pg_catalog.pg_constraint c"
+				 " JOIN pg_catalog.pg_class r ON r.oid = c.conrelid"
+				 " JOIN pg_catalog.pg_class f ON f.oid = c.confrelid"
+				 " JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace"
+				 " WHERE c.contype = 'f' AND n.nspname = %s AND f.relnamespace <> r.relnamespace",
+				 quote_literal_cstr(name)));
+	ListCell   *lc;
+
+	foreach(lc, foreign_keys)
+		exec_with_tries(link, lfirst(lc));
+	rh_debug_point("cleanup-schema");
+	exec_with_tries(link, psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(name)));
+}
+
+static void
+remove_object(PGconn *link, const CleanupRow *row)
+{
+	if (strcmp(row->kind, "slot") == 0)
+		drop_slot(link, row->name);
+	else if (strcmp(row->kind, "publication") == 0)
+		exec_with_tries(link, psprintf("DROP PUBLICATION IF EXISTS %s", quote_identifier(row->name)));
+	else if (strcmp(row->kind, "progress") == 0)
+		exec_with_tries(link, psprintf("DELETE FROM rehouse.progress WHERE transfer = %s",
+									   quote_literal_cstr(row->name)));
+	else if (strcmp(row->kind, "schema") == 0)
+		drop_schema(link, row->name);
+	else
+		exec_with_tries(link, psprintf("ALTER TABLE IF EXISTS %s REPLICA IDENTITY %s", row->name,
+									   strcmp(row->kind, "identity_nothing") == 0 ? "NOTHING" : "DEFAULT"));
+}
+
+/*
+ * End sessions that a mover has left on a node: they carry the transfer's
+ * name.  Returns when they are gone.
+ */
+void
+rh_cleanup_orphans(int32 node_id, const char *name)
+{
+	PGconn	   *link = open_link(node_id);
+	char	   *sql = psprintf("SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))"
+							   " FROM pg_catalog.pg_stat_activity WHERE application_name = %s",
+							   quote_literal_cstr(name));
+
+	for (int waited = 0;; waited += DROP_RETRY_MS)
+	{
+		PGresult   *result = rh_link_exec(link, sql, 0);
+		bool		gone = strcmp(PQgetvalue(result, 0, 0), "0") == 0;
+
+		PQclear(result);
+		if (gone)
+			break;
+		if (waited > ORPHAN_TIMEOUT_MS)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("sessions of transfer \"%s\" do not end", name)));
+		wait_a_little(DROP_RETRY_MS);
+	}
+	rh_link_close(link);
+}
+
+/* Decide the prepared branches that a mover has left on a node. */
+void
+rh_cleanup_recover(int32 node_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	rh_transfer_start_xact();
+	(void) rh_xact_recover_node(node_id);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+}
+
+/* ------------------------------------------------------------------------
+ * One step's things, now
+ * ------------------------------------------------------------------------
+ */
+
+/* The name that everything of a step has on nodes; buf has RH_TRANSFER_NAME_LEN bytes. */
+void
+rh_transfer_name(char *buf, uint64 cluster_id, int64 job_id, int64 step_id)
+{
+	snprintf(buf, RH_TRANSFER_NAME_LEN, "rehouse_" UINT64_FORMAT "_" INT64_FORMAT "_" INT64_FORMAT,
+			 cluster_id, job_id, step_id);
+}
+
+/*
+ * Remove what a step has left on nodes, its schemas too if it is undone.  What
+ * is gone when an error is raised is gone from rehouse.cleanup, too.
+ */
+void
+rh_cleanup_step(const RhTransferSpec *spec, bool with_schemas)
+{
+	List	   *rows = read_step_rows(spec->job_id, spec->step_id, with_schemas);
+	PGconn	   *link = NULL;
+	int32		node_id = 0;
+	ListCell   *lc;
+
+	foreach(lc, rows)
+	{
+		CleanupRow *row = lfirst(lc);
+
+		if (link == NULL || node_id != row->node_id)
+		{
+			if (link != NULL)
+				rh_link_close(link);
+			link = open_link(row->node_id);
+			node_id = row->node_id;
+		}
+		remove_object(link, row);
+		rh_debug_point("cleanup-removed");
+		forget_row(row);
+	}
+	if (link != NULL)
+		rh_link_close(link);
+}
+
+/* ------------------------------------------------------------------------
+ * Everybody's things, by the keeper
+ * ------------------------------------------------------------------------
+ */
+
+/* Nobody is to be there: no map shows that copy. */
+static bool
+is_placed(const CleanupRow *row)
+{
+	RhPlacement placement;
+
+	return row->bucket_id != 0 && rh_map_bucket((uint32) row->bucket_id, &placement) &&
+		placement.node_id == row->node_id && placement.generation == row->generation;
+}
+
+/* The rows whose things no map shows; those that one shows are kept for later. */
+static List *
+unplaced(List *rows, int *kept)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	rh_transfer_start_xact();
+	MemoryContextSwitchTo(caller);
+	foreach(lc, rows)
+	{
+		if (is_placed(lfirst(lc)))
+			(*kept)++;
+		else
+			result = lappend(result, lfirst(lc));
+	}
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	return result;
+}
+
+/*
+ * Has every transaction ended that was routed by a map from before now?  Waits
+ * a moment for those that are short.
+ */
+static bool
+await_routed(void)
+{
+	uint64		version = rh_map_version();
+
+	for (int waited = 0; waited <= ROUTED_TIMEOUT_MS; waited += DROP_RETRY_MS)
+	{
+		if (rh_map_oldest_routed() >= version)
+			return true;
+		wait_a_little(DROP_RETRY_MS);
+	}
+	return false;
+}
+
+/* Run a step of the clean-up; false: it failed, and *message says why. */
+static bool
+guarded(void (*func) (void *), void *arg, char **message)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		func(arg);
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+
+		/* outside a transaction too: an error must not leave links behind */
+		AbortCurrentTransaction();
+		rh_link_close_all();
+		MemoryContextSwitchTo(caller);
+		*message = error->message;
+	}
+	PG_END_TRY();
+	CHECK_FOR_INTERRUPTS();
+	return done;
+}
+
+typedef struct NodeWork
+{
+	int32		node_id;
+	List	   *rows;			/* of this node, in the order of removal */
+	CleanupRow *current;
+	bool		connected;
+	int			removed;
+} NodeWork;
+
+/* All rows of a node, until the first error. */
+static void
+remove_rows(void *arg)
+{
+	NodeWork   *work = arg;
+	PGconn	   *link;
+	ListCell   *lc;
+
+	work->current = linitial(work->rows);
+	work->connected = false;
+	link = open_link(work->node_id);
+	work->connected = true;
+	foreach(lc, work->rows)
+	{
+		work->current = lfirst(lc);
+		if (work->current->tried)
+			continue;
+		work->current->tried = true;
+		remove_object(link, work->current);
+		rh_debug_point("cleanup-removed");
+		forget_row(work->current);
+		work->removed++;
+	}
+	rh_link_close(link);
+}
+
+/* The rows of a node, each tried once; returns how many are gone. */
+static int
+clean_node(int32 node_id, List *rows)
+{
+	NodeWork	work = {.node_id = node_id};
+	ListCell   *lc;
+	char	   *message;
+
+	foreach(lc, rows)
+		if (((CleanupRow *) lfirst(lc))->node_id == node_id)
+			work.rows = lappend(work.rows, lfirst(lc));
+	if (work.rows == NIL)
+		return 0;
+	while (!guarded(remove_rows, &work, &message))
+	{
+		save_error(work.current, message);
+		if (!work.connected)
+			break;				/* not the row's fault: the node is away */
+	}
+	return work.removed;
+}
+
+/* What is on a node with this cluster's name, by kind. */
+typedef struct Sweep
+{
+	RhNode	   *node;
+	char		prefix[RH_TRANSFER_NAME_LEN];
+} Sweep;
+
+/* Names that a transfer under way or a row of rehouse.cleanup claims. */
+static bool
+is_claimed(const char *name)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+	bool		isnull;
+
+	rh_transfer_start_xact();
+	(void) rh_catalog_int8("SELECT 1 FROM rehouse.cleanup WHERE object_name = $1"
+						   " UNION ALL SELECT 1 FROM rehouse.transfers, rehouse.cluster"
+						   " WHERE phase IN ('copying', 'streaming', 'switched') AND $1 ="
+						   " pg_catalog.format('rehouse_%s_%s_%s', cluster_id, job_id, step_id)"
+						   " LIMIT 1", 1, types, values, &isnull);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	return !isnull;
+}
+
+static void
+sweep_node(void *arg)
+{
+	Sweep	   *sweep = arg;
+	PGconn	   *link = open_link(sweep->node->node_id);
+	const char *prefix = quote_literal_cstr(sweep->prefix);
+	List	   *slots = query_column(link,
+		psprintf("SELECT slot_name FROM pg_catalog.pg_replication_slots"
+				 " WHERE database = pg_catalog.current_database() AND NOT active"
+				 " AND pg_catalog.starts_with(slot_name::pg_catalog.text, %s)", prefix));
+	List	   *publications = query_column(link,
+		psprintf("SELECT pubname FROM pg_catalog.pg_publication"
+				 " WHERE pg_catalog.starts_with(pubname::pg_catalog.text, %s)", prefix));
+	ListCell   *lc;
+
+	foreach(lc, slots)
+		if (!is_claimed(lfirst(lc)))
+			drop_slot(link, lfirst(lc));
+	foreach(lc, publications)
+		if (!is_claimed(lfirst(lc)))
+			exec_with_tries(link, psprintf("DROP PUBLICATION IF EXISTS %s",
+										   quote_identifier(lfirst(lc))));
+	rh_link_close(link);
+}
+
+/* The nodes, and what is ours on them by name. */
+static int
+read_nodes(RhNode **nodes, Sweep *sweep)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			count;
+
+	rh_transfer_start_xact();
+	MemoryContextSwitchTo(caller);
+	count = rh_map_available() ? rh_map_nodes(nodes) : 0;
+	snprintf(sweep->prefix, sizeof(sweep->prefix), "rehouse_" UINT64_FORMAT "_", rh_cluster_id());
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	return count;
+}
+
+int
+rh_cleanup_run_once(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context;
+	List	   *rows;
+	List	   *ready;
+	RhNode	   *nodes = NULL;
+	Sweep		sweep;
+	char	   *message;
+	int			kept = 0;
+	int			left;
+	int			count;
+
+	if (RecoveryInProgress())
+		return 0;
+	context = AllocSetContextCreate(TopMemoryContext, "rehouse cleanup", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	count = read_nodes(&nodes, &sweep);
+	rows = read_rows();
+	ready = unplaced(rows, &kept);
+	left = list_length(rows);
+	if (ready != NIL && await_routed())
+		for (int i = 0; i < count; i++)
+			left -= clean_node(nodes[i].node_id, ready);
+	for (int i = 0; i < count; i++)
+	{
+		sweep.node = &nodes[i];
+		if (nodes[i].is_active && !guarded(sweep_node, &sweep, &message))
+			ereport(DEBUG1, (errmsg_internal("sweep of node %d: %s", nodes[i].node_id, message)));
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return left;
+}

@@ -1,0 +1,467 @@
+/*-------------------------------------------------------------------------
+ *
+ * cutover.c
+ *	  The moment in which a bucket changes its place.
+ *
+ * One attempt goes so; what does not come in time ends it, and everything is
+ * taken back, while the stream goes on:
+ *
+ *	  1. the lag is small: an end marker goes through within a part of the budget
+ *	  2. SHARE UPDATE EXCLUSIVE on the source's tables, so that no vacuum and no
+ *		 TRUNCATE comes in between; then the lag again; then on the targets'
+ *	  3. the gate, exclusively: tried without queueing while the stream goes on,
+ *		 at last by queueing for rehouse.cutover_lock_timeout
+ *	  4. with the gate: EXCLUSIVE on the source's tables (what the gate can't
+ *		 know shows here: orphaned statements, undecided branches), a marker, the
+ *		 stream up to it, committed on all targets
+ *	  5. foreign keys and triggers on the targets, the fence on the source
+ *	  6. the catalog, PREPARE on all nodes, the coordinator's commit, COMMIT
+ *		 PREPARED, publish
+ *
+ * Steps 4 to 6 are the pause, with the queueing of 3.  The last rows are
+ * committed on the targets before 6 in ordinary transactions: a reader that is
+ * routed by the new map finds them, whatever becomes of the branches, which
+ * hold DDL alone.  Nothing of an attempt outlives an abort.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "bgw/apply.h"
+#include "bgw/transfer_private.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
+#include "shmem/debug.h"
+#include "shmem/gate.h"
+#include "src/conn.h"
+#include "src/xact.h"
+#include "utils/backend_status.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#define PRELOCK_TIMEOUT_MS	2000
+#define GATE_POLL_MS		10
+#define GATE_POLL_ROUNDS	60
+#define FENCE_NAME			"rehouse_moved"
+
+static bool
+lock_not_available(PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return state != NULL && strcmp(state, "55P03") == 0;
+}
+
+/*
+ * Run a command that may fail for a lock.  True: done.  False: the lock was
+ * not to be had; any other failure is raised.
+ */
+static bool
+try_locking(PGconn *link, const char *sql)
+{
+	PGresult   *result = rh_link_try_exec(link, sql, 0);
+
+	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+	{
+		if (!lock_not_available(result))
+			rh_link_report(ERROR, result, link, sql);
+		PQclear(result);
+		return false;
+	}
+	PQclear(result);
+	return true;
+}
+
+/* ------------------------------------------------------------------------
+ * Branches: one transaction per node
+ * ------------------------------------------------------------------------
+ */
+
+static void
+open_branches(RhTransfer *t)
+{
+	if (t->ntables == 0)
+		return;
+	if (t->source_branch == NULL)
+		t->source_branch = rh_transfer_link(t, t->spec->source_node, false);
+	for (int n = 0; n < t->nnodes; n++)
+	{
+		/* a node has one branch, if it is source and target at once */
+		if (t->nodes[n].node_id == t->spec->source_node)
+			t->nodes[n].branch = t->source_branch;
+		else if (t->nodes[n].branch == NULL)
+			t->nodes[n].branch = rh_transfer_link(t, t->nodes[n].node_id, false);
+	}
+}
+
+static void
+roll_back(PGconn *link)
+{
+	if (link != NULL && PQtransactionStatus(link) != PQTRANS_IDLE)
+		PQclear(rh_link_exec(link, "ROLLBACK", 0));
+}
+
+static void
+roll_back_branches(RhTransfer *t)
+{
+	for (int n = 0; n < t->nnodes; n++)
+		roll_back(t->nodes[n].branch);
+	roll_back(t->source_branch);
+}
+
+/* Lock the source's tables against vacuum, DDL and TRUNCATE. */
+static bool
+prelock_source(RhTransfer *t)
+{
+	if (t->ntables == 0)
+		return true;
+	if (try_locking(t->source_branch,
+					psprintf("BEGIN; SET LOCAL lock_timeout = %d;"
+							 " LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE",
+							 PRELOCK_TIMEOUT_MS, rh_transfer_table_list(t, -1))))
+		return true;
+	rh_transfer_wait_for(t, rh_transfer_lock_holder(t));
+	return false;
+}
+
+static bool
+prelock_targets(RhTransfer *t)
+{
+	for (int i = 0; i < t->spec->ntargets && t->ntables > 0; i++)
+	{
+		RhTransferNode *node = &t->nodes[t->target_node[i]];
+		const char *begin = PQtransactionStatus(node->branch) == PQTRANS_IDLE ? "BEGIN; " : "";
+
+		if (!try_locking(node->branch,
+						 psprintf("%sSET LOCAL lock_timeout = %d;"
+								  " LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE",
+								  begin, PRELOCK_TIMEOUT_MS, rh_transfer_table_list(t, i))))
+		{
+			rh_transfer_wait_for(t, "a lock on the new tables on their node");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------------
+ * Lag and gate
+ * ------------------------------------------------------------------------
+ */
+
+/* Stream until a marker goes through within a quarter of the pause's budget. */
+static void
+catch_up(RhTransfer *t)
+{
+	for (;;)
+	{
+		instr_time	start;
+
+		INSTR_TIME_SET_CURRENT(start);
+		rh_changes_send_marker(t);
+		while (!rh_changes_pump(t, 500, true))
+		{
+			t->progress.lag_bytes = rh_changes_lag(t);
+			rh_transfer_tick(t);
+		}
+		if (rh_elapsed_ms(start) <= rh_cutover_budget / 4.0)
+			break;
+		rh_transfer_tick(t);
+	}
+	t->progress.lag_bytes = rh_changes_lag(t);
+}
+
+/* "process 123 (INSERT ..)": one of those who hold the gate. */
+static char *
+name_gate_holder(RhTransfer *t)
+{
+	int		   *pids;
+	int			count = rh_gate_holders(t->spec->colocation_id, t->spec->source_bucket, &pids);
+
+	for (int i = 0; i < count; i++)
+	{
+		const char *activity;
+
+		if (pids[i] == MyProcPid)
+			continue;
+		activity = pgstat_get_backend_current_activity(pids[i], false);
+		return psprintf("writers of the bucket: process %d (%.60s)", pids[i], activity);
+	}
+	return pstrdup("writers of the bucket");
+}
+
+/*
+ * A transaction that holds the gate; false: none is open.  pause gets the time
+ * from which on a writer could be made to wait.
+ */
+static bool
+enter_gate(RhTransfer *t, instr_time *pause)
+{
+	uint32		bucket = t->spec->source_bucket;
+	char	   *holder;
+	MemoryContext caller = CurrentMemoryContext;
+
+	for (int i = 0; i < GATE_POLL_ROUNDS; i++)
+	{
+		rh_transfer_start_xact();
+		INSTR_TIME_SET_CURRENT(*pause);
+		if (rh_gate_try_exclusive(t->spec->colocation_id, &bucket, 1))
+			return true;
+		rh_transfer_commit_xact();
+		MemoryContextSwitchTo(caller);
+		if (t->stream_open)
+			(void) rh_changes_pump(t, GATE_POLL_MS, false);
+		else
+			rh_transfer_pause(t, GATE_POLL_MS);
+	}
+	rh_transfer_start_xact();
+	INSTR_TIME_SET_CURRENT(*pause);
+	if (rh_gate_exclusive(t->spec->colocation_id, &bucket, 1, rh_cutover_lock_timeout))
+		return true;
+	rh_transfer_note_pause(t, *pause);
+	holder = MemoryContextStrdup(caller, name_gate_holder(t));
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	rh_transfer_wait_for(t, holder);
+	return false;
+}
+
+/* ------------------------------------------------------------------------
+ * Inside the gate
+ * ------------------------------------------------------------------------
+ */
+
+/* Milliseconds of the pause's budget that are left, 1 at least. */
+static int
+budget_left(instr_time pause)
+{
+	return Max(1, rh_cutover_budget - (int) rh_elapsed_ms(pause));
+}
+
+/* No writer is left on the source, and the last row is on the targets. */
+static bool
+drain_source(RhTransfer *t, instr_time pause)
+{
+	if (t->ntables == 0)
+		return true;
+	if (!try_locking(t->source_branch,
+					 psprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN EXCLUSIVE MODE",
+							  Min(rh_cutover_lock_timeout, budget_left(pause)),
+							  rh_transfer_table_list(t, -1))))
+		return false;
+	rh_debug_point("transfer-cutover-locked");
+	rh_changes_send_marker(t);
+	if (!rh_changes_pump(t, budget_left(pause), true))
+		return false;
+	rh_debug_point("transfer-cutover-drained");
+	return true;
+}
+
+/*
+ * The fence: whoever still writes to the old copy, by a route that the gate
+ * does not know, is told.  It goes with the old schema.
+ */
+static void
+append_fence(RhTransfer *t, StringInfo sql)
+{
+	List	   *schemas = NIL;
+
+	for (int i = 0; i < t->ntables; i++)
+	{
+		RhTransferTable *table = &t->tables[i];
+		const char *schema = quote_identifier(table->schema);
+
+		if (!list_member(schemas, makeString(table->schema)))
+		{
+			schemas = lappend(schemas, makeString(table->schema));
+			appendStringInfo(sql,
+							 "CREATE FUNCTION %s." FENCE_NAME "() RETURNS trigger LANGUAGE plpgsql AS"
+							 " 'BEGIN RAISE EXCEPTION USING ERRCODE = ''40001'','"
+							 " ' MESSAGE = ''bucket %u has moved to another node''; END';\n",
+							 schema, t->spec->source_bucket);
+		}
+		appendStringInfo(sql,
+						 "CREATE TRIGGER " FENCE_NAME " BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
+						 " ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s." FENCE_NAME "();\n",
+						 table->source, schema);
+	}
+}
+
+/* What each node's branch has to do, after SET LOCAL lock_timeout. */
+static char *
+branch_ddl(RhTransfer *t, PGconn *branch, instr_time pause)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SET LOCAL lock_timeout = %d;\n", budget_left(pause));
+	for (int i = 0; i < t->spec->ntargets; i++)
+	{
+		ListCell   *lc;
+
+		if (t->nodes[t->target_node[i]].branch != branch)
+			continue;
+		foreach(lc, t->ddl[i].cutover)
+			appendStringInfo(&sql, "%s;\n", (char *) lfirst(lc));
+	}
+	if (branch == t->source_branch)
+		append_fence(t, &sql);
+	return sql.data;
+}
+
+/* The branches' connections, each once; returns their number. */
+static int
+distinct_branches(RhTransfer *t, PGconn **links, int32 *node_ids)
+{
+	int			count = 0;
+
+	if (t->source_branch == NULL)
+		return 0;
+	links[count] = t->source_branch;
+	node_ids[count++] = t->spec->source_node;
+	for (int n = 0; n < t->nnodes; n++)
+		if (t->nodes[n].branch != t->source_branch)
+		{
+			links[count] = t->nodes[n].branch;
+			node_ids[count++] = t->nodes[n].node_id;
+		}
+	return count;
+}
+
+static void
+send_command(PGconn *link, const char *sql)
+{
+	if (!PQsendQuery(link, sql) || PQflush(link) < 0)
+		rh_link_report(ERROR, NULL, link, sql);
+}
+
+/* All results of a command; false: a lock was not to be had. */
+static bool
+await_command(PGconn *link, const char *sql)
+{
+	PGresult   *result;
+	bool		done = true;
+
+	while ((result = rh_link_result(link, 0)) != NULL)
+	{
+		if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+		{
+			if (!lock_not_available(result))
+				rh_link_report(ERROR, result, link, sql);
+			done = false;
+		}
+		PQclear(result);
+	}
+	return done;
+}
+
+/* Foreign keys, triggers and fence, on all nodes at once. */
+static bool
+change_nodes(RhTransfer *t, instr_time pause)
+{
+	PGconn	  **links = palloc((t->nnodes + 1) * sizeof(PGconn *));
+	int32	   *node_ids = palloc((t->nnodes + 1) * sizeof(int32));
+	char	  **sql = palloc((t->nnodes + 1) * sizeof(char *));
+	int			count = distinct_branches(t, links, node_ids);
+	bool		done = true;
+
+	for (int i = 0; i < count; i++)
+	{
+		sql[i] = branch_ddl(t, links[i], pause);
+		send_command(links[i], sql[i]);
+	}
+	for (int i = 0; i < count; i++)
+		done = await_command(links[i], sql[i]) && done;
+	return done;
+}
+
+/* PREPARE on all nodes at once; the coordinator's commit decides. */
+static void
+prepare_branches(RhTransfer *t)
+{
+	PGconn	  **links = palloc((t->nnodes + 1) * sizeof(PGconn *));
+	int32	   *node_ids = palloc((t->nnodes + 1) * sizeof(int32));
+	char	  **sql = palloc((t->nnodes + 1) * sizeof(char *));
+	int			count = distinct_branches(t, links, node_ids);
+
+	for (int i = 0; i < count; i++)
+	{
+		sql[i] = psprintf("PREPARE TRANSACTION %s",
+						  quote_literal_cstr(rh_xact_adopt_branch(node_ids[i], links[i])));
+		send_command(links[i], sql[i]);
+	}
+	rh_debug_point("transfer-cutover-preparing");
+	for (int i = 0; i < count; i++)
+		if (!await_command(links[i], sql[i]))
+			elog(ERROR, "PREPARE TRANSACTION waited for a lock");
+}
+
+/* With the gate held and a transaction open.  False: come back later. */
+static bool
+switch_over(RhTransfer *t, instr_time pause)
+{
+	rh_debug_point("transfer-cutover-gate");
+	if (!drain_source(t, pause) || !change_nodes(t, pause))
+		return false;
+	rh_debug_point("transfer-cutover-changed");
+	rh_transfer_switch_catalog(t);
+	prepare_branches(t);
+	rh_debug_point("transfer-cutover-prepared");
+	return true;
+}
+
+/* One attempt.  False: everything is as before it. */
+static bool
+attempt_cutover(RhTransfer *t)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	instr_time	pause;
+	bool		done;
+
+	catch_up(t);
+	open_branches(t);
+	rh_debug_point("transfer-cutover-begin");
+	if (!prelock_source(t))
+		return false;
+	catch_up(t);
+	if (!prelock_targets(t) || !enter_gate(t, &pause))
+		return false;
+	MemoryContextSwitchTo(caller);
+	done = switch_over(t, pause);
+	MemoryContextSwitchTo(caller);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	rh_transfer_note_pause(t, pause);
+	if (!done)
+		rh_transfer_wait_for(t, "the last changes and locks of the source within rehouse.cutover_budget");
+	return done;
+}
+
+/*
+ * Switch the bucket over.  Returns when it is done; raises an error when it
+ * cannot be, and RH_ERRCODE_YIELD for waiting DDL.
+ */
+void
+rh_transfer_cutover(RhTransfer *t)
+{
+	int			backoff_ms = 50;
+
+	rh_transfer_phase(t, "cutover");
+	while (!attempt_cutover(t))
+	{
+		long		wait = backoff_ms / 2 + pg_prng_uint32(&pg_global_prng_state) % backoff_ms;
+
+		roll_back_branches(t);
+		if (t->stream_open)
+			(void) rh_changes_pump(t, wait, false);
+		else
+			rh_transfer_pause(t, wait);
+		rh_transfer_tick(t);
+		backoff_ms = Min(backoff_ms * 2, 2000);
+	}
+	t->phase = RH_PHASE_SWITCHED;
+	rh_transfer_wait_for(t, NULL);
+	rh_debug_point("transfer-switched");
+}

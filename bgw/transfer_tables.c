@@ -1,0 +1,312 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer_tables.c
+ *	  What a transfer takes with it: the tables of its bucket, their columns,
+ *	  and the DDL for its targets.
+ *
+ * Read from the shells once, when the transfer starts or goes on.  It stays
+ * true until its end: DDL on the group and the transfer exclude each other
+ * (src/transfer_lock.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/reloptions.h"
+#include "access/transam.h"
+#include "bgw/transfer_private.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
+#include "src/key.h"
+#include "src/names.h"
+#include "src/rehouse.h"
+#include "src/shard_ddl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/* Names as String nodes, each once. */
+static List *
+add_name(List *names, const char *name)
+{
+	String	   *node = makeString(pstrdup(name));
+
+	return list_member(names, node) ? names : lappend(names, node);
+}
+
+static List *
+add_names(List *names, List *others)
+{
+	ListCell   *lc;
+
+	foreach(lc, others)
+		names = add_name(names, lfirst(lc));
+	return names;
+}
+
+/* OPERATOR(schema.=): the equality of the type's default btree class, or NULL. */
+static char *
+equality_operator(Oid type)
+{
+	Oid			equals = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple	tuple;
+	Form_pg_operator form;
+	char	   *text;
+
+	if (!OidIsValid(equals))
+		return NULL;
+	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(equals));
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
+					NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return text;
+}
+
+static void
+describe_column(RhTransferColumn *column, Form_pg_attribute attribute)
+{
+	column->name = pstrdup(NameStr(attribute->attname));
+	column->quoted = pstrdup(quote_identifier(column->name));
+	column->type = format_type_extended(attribute->atttypid, attribute->atttypmod,
+										FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+	column->equals = equality_operator(attribute->atttypid);
+}
+
+static void
+describe_key(RhTransferTable *table, Form_pg_attribute attribute, int index)
+{
+	table->key = index;
+	table->key_type = attribute->atttypid;
+	table->key_typmod = attribute->atttypmod;
+	table->key_collation = attribute->attcollation;
+	table->key_hash_sql = rh_key_hash_sql(attribute->atttypid,
+										  quote_identifier(NameStr(attribute->attname)));
+}
+
+/* The columns that travel, in the shell's order. */
+static void
+describe_columns(RhTransferTable *table, Relation shell, AttrNumber key_attnum)
+{
+	TupleDesc	desc = RelationGetDescr(shell);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	table->columns = palloc0(desc->natts * sizeof(RhTransferColumn));
+	table->binary = true;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (attribute->attisdropped || attribute->attgenerated != '\0')
+			continue;
+		if (attribute->attnum == key_attnum)
+			describe_key(table, attribute, table->ncolumns);
+
+		/* what has an OID in it, in its binary form, means something else elsewhere */
+		if (attribute->atttypid >= FirstNormalObjectId)
+			table->binary = false;
+		describe_column(&table->columns[table->ncolumns], attribute);
+		appendStringInfo(&list, "%s%s", table->ncolumns > 0 ? ", " : "",
+						 table->columns[table->ncolumns].quoted);
+		table->ncolumns++;
+	}
+	table->column_list = list.data;
+}
+
+/* A storage option as the shell's or its toast table's reloptions have it, or NULL. */
+static char *
+option_value(Oid relid, const char *name)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		isnull;
+	char	   *value = NULL;
+	Datum		options;
+	ListCell   *lc;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	options = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_reloptions, &isnull);
+	if (!isnull)
+		foreach(lc, untransformRelOptions(options))
+		{
+			DefElem    *option = lfirst(lc);
+
+			if (strcmp(option->defname, name) == 0)
+				value = pstrdup(defGetString(option));
+		}
+	ReleaseSysCache(tuple);
+	return value;
+}
+
+/* The statement that gives a target's autovacuum back what its shell says of it. */
+static char *
+autovacuum_reset(const char *target, Oid relid, const char *option)
+{
+	char	   *value = OidIsValid(relid) ? option_value(relid, "autovacuum_enabled") : NULL;
+
+	if (value != NULL)
+		return psprintf("ALTER TABLE %s SET (%s = %s)", target, option, value);
+	return psprintf("ALTER TABLE %s RESET (%s)", target, option);
+}
+
+/*
+ * Autovacuum of a fresh target would hold locks that the cutover needs, and
+ * gives way only after deadlock_timeout: off until it is over (rule 5).
+ */
+static void
+describe_autovacuum(RhTargetDdl *ddl, const char *target, Relation shell)
+{
+	ddl->create = lappend(ddl->create,
+						  psprintf("ALTER TABLE %s SET (autovacuum_enabled = off,"
+								   " toast.autovacuum_enabled = off)", target));
+	ddl->after = lappend(ddl->after,
+						 autovacuum_reset(target, RelationGetRelid(shell), "autovacuum_enabled"));
+	ddl->after = lappend(ddl->after,
+						 autovacuum_reset(target, shell->rd_rel->reltoastrelid,
+										  "toast.autovacuum_enabled"));
+}
+
+static void
+target_placement(const RhTransfer *t, int index, RhPlacement *placement)
+{
+	const RhTransferTarget *target = &t->spec->targets[index];
+
+	memset(placement, 0, sizeof(*placement));
+	placement->bucket_id = target->bucket_id;
+	placement->node_id = target->node_id;
+	placement->generation = target->generation;
+	placement->hash_min = target->hash_min;
+	placement->hash_max = target->hash_max;
+	placement->colocation_id = t->spec->colocation_id;
+	placement->isolated = target->isolated_tenant != NULL;
+}
+
+/* All DDL for one table at one target. */
+static void
+describe_target(RhTransfer *t, RhTransferTable *table, Relation shell, int index)
+{
+	RhTargetDdl *ddl = &t->ddl[index];
+	RhPlacement placement;
+	char		schema[NAMEDATALEN];
+	Oid			relid = table->shell;
+
+	target_placement(t, index, &placement);
+	rh_shard_schema(schema, get_namespace_name(RelationGetNamespace(shell)),
+					placement.bucket_id, placement.generation);
+	table->targets[index] = rh_shard_name(relid, placement.bucket_id, placement.generation);
+	ddl->schemas = add_name(ddl->schemas, schema);
+
+	ddl->create = list_concat(ddl->create, rh_shard_ddl_dependencies(relid));
+	ddl->create = list_concat(ddl->create, rh_shard_ddl_schema(relid, &placement));
+	ddl->create = list_concat(ddl->create, rh_shard_ddl_table(relid, &placement));
+	describe_autovacuum(ddl, table->targets[index], shell);
+	ddl->indexes = list_concat(ddl->indexes,
+							   rh_shard_ddl_indexes(relid, &placement, RH_INDEXES_ALL));
+	ddl->cutover = list_concat(ddl->cutover, rh_shard_ddl_foreign_keys(relid, &placement, true));
+	ddl->cutover = list_concat(ddl->cutover, rh_shard_ddl_triggers(relid, &placement));
+	ddl->after = list_concat(ddl->after, rh_shard_ddl_validate(relid, &placement));
+}
+
+static void
+describe_table(RhTransfer *t, RhTransferTable *table, const RhTable *entry)
+{
+	Relation	shell = relation_open(entry->relid, AccessShareLock);
+	char		schema[NAMEDATALEN];
+
+	rh_shard_schema(schema, get_namespace_name(RelationGetNamespace(shell)),
+					t->spec->source_bucket, t->spec->source_generation);
+	table->shell = entry->relid;
+	table->ddl_generation = entry->ddl_generation;
+	table->schema = pstrdup(schema);
+	table->name = pstrdup(RelationGetRelationName(shell));
+	table->source = rh_shard_name(entry->relid, t->spec->source_bucket,
+								  t->spec->source_generation);
+	table->identity = shell->rd_rel->relreplident;
+	table->lacks_identity = table->identity != REPLICA_IDENTITY_FULL &&
+		!OidIsValid(RelationGetReplicaIndex(shell));
+	describe_columns(table, shell, entry->key_attnum);
+	table->targets = palloc0(t->spec->ntargets * sizeof(char *));
+	for (int i = 0; i < t->spec->ntargets; i++)
+		describe_target(t, table, shell, i);
+	t->roles = add_names(t->roles, rh_shard_ddl_roles(entry->relid));
+	t->owners = add_name(t->owners, GetUserNameFromId(shell->rd_rel->relowner, false));
+	t->shell_schemas = add_name(t->shell_schemas,
+								get_namespace_name(RelationGetNamespace(shell)));
+	relation_close(shell, NoLock);
+}
+
+/* The distinct nodes of the targets. */
+static void
+describe_nodes(RhTransfer *t)
+{
+	t->nodes = palloc0(t->spec->ntargets * sizeof(RhTransferNode));
+	t->target_node = palloc0(t->spec->ntargets * sizeof(int));
+	t->nnodes = 0;
+	for (int i = 0; i < t->spec->ntargets; i++)
+	{
+		int			n = 0;
+
+		while (n < t->nnodes && t->nodes[n].node_id != t->spec->targets[i].node_id)
+			n++;
+		if (n == t->nnodes)
+			t->nodes[t->nnodes++].node_id = t->spec->targets[i].node_id;
+		t->target_node[i] = n;
+	}
+}
+
+/* All tables of the transfer at one place (target -1: the source), with commas. */
+char *
+rh_transfer_table_list(const RhTransfer *t, int target)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < t->ntables; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
+						 target < 0 ? t->tables[i].source : t->tables[i].targets[target]);
+	return list.data;
+}
+
+/*
+ * Fill in tables, nodes and DDL.  In a transaction, with the transfer's memory
+ * context as the current one; the targets' generations are known.
+ */
+void
+rh_transfer_describe(RhTransfer *t)
+{
+	RhTable    *entries;
+	int			count = rh_map_tables(t->spec->colocation_id, &entries);
+
+	t->ntables = 0;
+	t->roles = t->owners = t->shell_schemas = NIL;
+	t->tables = palloc0(Max(count, 1) * sizeof(RhTransferTable));
+	t->ddl = palloc0(t->spec->ntargets * sizeof(RhTargetDdl));
+	for (int i = 0; i < count; i++)
+		if (entries[i].kind == RH_KIND_HASH)
+			describe_table(t, &t->tables[t->ntables++], &entries[i]);
+	if (t->nodes == NULL)
+		describe_nodes(t);
+}
+
+/* The tables and their DDL generations, to know them again after a crash. */
+char *
+rh_transfer_tables_text(const RhTransfer *t)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < t->ntables; i++)
+		appendStringInfo(&text, "%s%u:%d", i > 0 ? " " : "", t->tables[i].shell,
+						 t->tables[i].ddl_generation);
+	return text.data;
+}
