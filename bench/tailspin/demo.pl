@@ -24,7 +24,7 @@ die "--scale is a number above 0, such as 0.05 or 1/20\n" unless $scale =~ /^[\d
 
 my $screen = Screen->new;
 my $work = $ENV{REHOUSE_WORK};
-my ($cluster, $coordinator, $load, $first_order, $base);
+my ($cluster, $coordinator, $monitor, $load, $first_order, $base);
 my @bad;        # what went wrong
 my @timeline;   # what was done: [name, begin, end]
 
@@ -188,11 +188,11 @@ sub follow
 	my $deadline = time + 120 + 3600 * $scale;
 	while (1)
 	{
-		$job ||= $coordinator->query("$which ORDER BY job_id LIMIT 1");
+		$job ||= ask("$which ORDER BY job_id LIMIT 1");
 		return if !$job && $ended && $ended->();
 		if ($job)
 		{
-			my $state = $coordinator->query("SELECT state || '|' || coalesce(last_error, '') FROM rehouse.jobs WHERE job_id = $job");
+			my $state = ask("SELECT state || '|' || coalesce(last_error, '') FROM rehouse.jobs WHERE job_id = $job");
 			show_steps($job, \%shown, $state =~ /^(finished|failed|cancelled)/);
 			die "job $job: $state\n" if $state =~ /^(failed|cancelled)/;
 			return if $state =~ /^finished/;
@@ -209,7 +209,7 @@ sub show_steps
 	my %nodes = node_names();
 	my @now;
 	my $count = 0;
-	for my $row (split /\n/, $coordinator->query(
+	for my $row (split /\n/, ask(
 		"SELECT s.step_id, s.kind, s.state, coalesce(p.phase, s.phase, ''), s.bucket_id, s.source_node, s.target_node,
 			greatest(s.bytes_done, p.bytes_done), coalesce(s.bytes_total, p.bytes_total), round(s.pause_ms::numeric, 1),
 			round(extract(epoch FROM coalesce(s.finished_at, clock_timestamp()) - s.started_at)::numeric, 1)
@@ -239,7 +239,15 @@ sub node_names
 {
 	my %number = map { $cluster->worker($_)->port => "worker $_" } 1 .. 4;
 	return map { my ($id, $port) = split /\|/; $id => $number{$port} // "port $port" }
-	  split /\n/, $coordinator->query('SELECT node_id, node_port FROM rehouse.nodes');
+	  split /\n/, ask('SELECT node_id, node_port FROM rehouse.nodes');
+}
+
+# Ask in one session that stays open: a psql for each look would take the load's time.
+sub ask
+{
+	my ($sql) = @_;
+	$monitor ||= $coordinator->session;
+	return $monitor->query($sql);
 }
 
 # Where every bucket is: one row per node, one cell per bucket, as high as it is large.
