@@ -25,7 +25,7 @@ PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-m
 ifdef DEBUG_POINTS
 PG_CPPFLAGS += -DREHOUSE_DEBUG_POINTS
 endif
-SHLIB_LINK = -lpq
+SHLIB_LINK = -lpq -lssl
 
 # Bitcode for the server's JIT would double the build for functions that are never inlined.
 override with_llvm = no

@@ -128,6 +128,8 @@ extern PGconn *rh_connect(const char *host, int port, const char *database, cons
 extern void rh_disconnect(PGconn *pg);
 extern void rh_report_no_connection(const char *host, int port, const char *reason) pg_attribute_noreturn();
 extern const char *rh_link_name(PGconn *pg);
+extern PGconn *rh_link_try_open(const char *user, const char *host, int port, const char *database,
+								const char *extra, char **failure);
 extern PGconn *rh_link_open_as(const char *user, const char *host, int port,
 							   const char *database, const char *extra);
 extern void rh_link_check_owner(PGconn *link);

@@ -274,16 +274,16 @@ close_at_exit(void)
 	}
 }
 
+/* NULL and the reason when there is no connection to be had. */
 PGconn *
-rh_link_open_as(const char *user, const char *host, int port, const char *database,
-				const char *extra)
+rh_link_try_open(const char *user, const char *host, int port, const char *database,
+				 const char *extra, char **failure)
 {
-	char	   *failure;
-	PGconn	   *pg = rh_connect(host, port, database, user, extra, &failure);
+	PGconn	   *pg = rh_connect(host, port, database, user, extra, failure);
 	Link	   *link;
 
 	if (pg == NULL)
-		rh_report_no_connection(host, port, failure);
+		return NULL;
 	link = MemoryContextAllocExtended(TopMemoryContext, sizeof(Link), MCXT_ALLOC_NO_OOM);
 	if (link == NULL)
 	{
@@ -295,6 +295,18 @@ rh_link_open_as(const char *user, const char *host, int port, const char *databa
 	link->subid = IsTransactionState() ? GetCurrentSubTransactionId() : InvalidSubTransactionId;
 	snprintf(link->name, sizeof(link->name), "%s:%d", host, port);
 	dlist_push_tail(&links, &link->node);
+	return pg;
+}
+
+PGconn *
+rh_link_open_as(const char *user, const char *host, int port, const char *database,
+				const char *extra)
+{
+	char	   *failure;
+	PGconn	   *pg = rh_link_try_open(user, host, port, database, extra, &failure);
+
+	if (pg == NULL)
+		rh_report_no_connection(host, port, failure);
 	return pg;
 }
 
