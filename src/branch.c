@@ -46,6 +46,8 @@ typedef struct Adopted
 	char		gid[RH_GID_LEN];
 	int32		node_id;
 	PGconn	   *link;
+	SubTransactionId subid;		/* that it belongs to */
+	bool		close_link;		/* once it is finished */
 } Adopted;
 
 static List *adopted = NIL;
@@ -98,10 +100,27 @@ rh_xact_adopt_branch(int32 node_id, PGconn *link)
 
 	branch->node_id = node_id;
 	branch->link = link;
+	branch->subid = GetCurrentSubTransactionId();
+	branch->close_link = false;
 	rh_branch_name(branch->gid, node_id);
 	adopted = lappend(adopted, branch);
 	MemoryContextSwitchTo(old);
 	return pstrdup(branch->gid);
+}
+
+/* The link of an adopted branch is to be closed when that is finished. */
+void
+rh_branch_give_link(PGconn *link)
+{
+	ListCell   *lc;
+
+	foreach(lc, adopted)
+	{
+		Adopted    *branch = lfirst(lc);
+
+		if (branch->link == link)
+			branch->close_link = true;
+	}
 }
 
 void
@@ -165,37 +184,72 @@ run_quietly(PGconn *link, const char *sql, char sqlstate[6])
 	}
 }
 
-/* Commit or roll back the adopted branches.  Must not raise anything. */
+/* Commit or roll back one adopted branch.  Must not raise anything. */
+static void
+finish_adopted(Adopted *branch, bool commit)
+{
+	PGTransactionStatusType status = PQtransactionStatus(branch->link);
+	char		sql[RH_GID_LEN + 40];
+	char		sqlstate[6];
+
+	if (!commit && status != PQTRANS_IDLE)
+	{
+		/* not prepared yet: its end is the link's */
+		if (status == PQTRANS_INTRANS || status == PQTRANS_INERROR)
+			run_quietly(branch->link, "ROLLBACK", sqlstate);
+		return;
+	}
+	snprintf(sql, sizeof(sql), "%s PREPARED '%s'", commit ? "COMMIT" : "ROLLBACK", branch->gid);
+	if ((!run_quietly(branch->link, sql, sqlstate) ||
+		 (sqlstate[0] != '\0' && strcmp(sqlstate, "42704") != 0)) && commit)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("transaction is committed, but node \"%s\" has not confirmed it yet",
+						rh_link_name(branch->link)),
+				 errhint("Its part will be committed there as soon as the node answers.")));
+	if (branch->close_link)
+		rh_link_close(branch->link);
+}
+
 void
 rh_branch_finish_adopted(bool commit)
 {
 	ListCell   *lc;
-	char		sql[RH_GID_LEN + 40];
-	char		sqlstate[6];
+
+	foreach(lc, adopted)
+		finish_adopted(lfirst(lc), commit);
+	adopted = NIL;
+	branch_number = 0;
+}
+
+void
+rh_branch_at_subabort(SubTransactionId subid)
+{
+	ListCell   *lc;
 
 	foreach(lc, adopted)
 	{
 		Adopted    *branch = lfirst(lc);
 
-		if (!commit && PQtransactionStatus(branch->link) != PQTRANS_IDLE)
-		{
-			/* not prepared yet: its end is the link's */
-			if (PQtransactionStatus(branch->link) == PQTRANS_INTRANS ||
-				PQtransactionStatus(branch->link) == PQTRANS_INERROR)
-				run_quietly(branch->link, "ROLLBACK", sqlstate);
+		if (branch->subid != subid)
 			continue;
-		}
-		snprintf(sql, sizeof(sql), "%s PREPARED '%s'", commit ? "COMMIT" : "ROLLBACK", branch->gid);
-		if ((!run_quietly(branch->link, sql, sqlstate) ||
-			 (sqlstate[0] != '\0' && strcmp(sqlstate, "42704") != 0)) && commit)
-			ereport(WARNING,
-					(errcode(ERRCODE_WARNING),
-					 errmsg("transaction is committed, but node \"%s\" has not confirmed it yet",
-							rh_link_name(branch->link)),
-					 errhint("Its part will be committed there as soon as the node answers.")));
+		finish_adopted(branch, false);
+		adopted = foreach_delete_current(adopted, lc);
 	}
-	adopted = NIL;
-	branch_number = 0;
+}
+
+void
+rh_branch_at_subcommit(SubTransactionId subid, SubTransactionId parent)
+{
+	ListCell   *lc;
+
+	foreach(lc, adopted)
+	{
+		Adopted    *branch = lfirst(lc);
+
+		if (branch->subid == subid)
+			branch->subid = parent;
+	}
 }
 
 /* ---- recovery ---- */

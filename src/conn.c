@@ -26,6 +26,7 @@
 #include "shmem/map.h"
 #include "src/conn.h"
 #include "src/conn_internal.h"
+#include "src/node.h"
 #include "src/owner.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -232,7 +233,8 @@ set_up_session(RhConn *conn, const RhIdentity *identity)
 				break;
 		}
 	} while (message.type != 'Z');
-	rh_owner_check_node(identity, conn->name, cluster_id, epoch);
+	if (!rh_node_added_here(conn->host, conn->port))
+		rh_owner_check_node(identity, conn->name, cluster_id, epoch);
 	current_settings(&conn->settings);
 	conn->settings_known = true;
 	pfree(sql.data);
@@ -265,7 +267,8 @@ rh_link_check_owner(PGconn *link)
 			rh_link_report(ERROR, result, link, NULL);
 	}
 	PQclear(result);
-	rh_owner_check_node(&identity, rh_link_name(link), cluster_id, epoch);
+	if (!rh_node_added_here(PQhost(link), atoi(PQport(link))))
+		rh_owner_check_node(&identity, rh_link_name(link), cluster_id, epoch);
 }
 
 void

@@ -166,6 +166,9 @@ extern bool rh_branch_have_adopted(void);
 extern void rh_branch_name(char *gid, int32 node_id);
 extern void rh_branch_log_decision(const char *gid, int32 node_id);
 extern void rh_branch_log_adopted(void);
+extern void rh_branch_give_link(PGconn *link);
+extern void rh_branch_at_subabort(SubTransactionId subid);
+extern void rh_branch_at_subcommit(SubTransactionId subid, SubTransactionId parent);
 extern void rh_branch_finish_adopted(bool commit);
 
 #endif							/* RH_CONN_INTERNAL_H */

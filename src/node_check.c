@@ -12,10 +12,12 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "postmaster/postmaster.h"
 #include "replication/slot.h"
 #include "replication/walsender.h"
 #include "src/catalog.h"
@@ -354,6 +356,7 @@ run_in_branch(PGconn *link, int32 node_id, const char *commands)
 	char	   *sql = psprintf("BEGIN; %s; PREPARE TRANSACTION '%s'", commands, gid);
 
 	PQclear(rh_link_exec(link, sql, CHECK_TIMEOUT_MS));
+	rh_branch_give_link(link);
 }
 
 void

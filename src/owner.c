@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "src/catalog.h"
@@ -110,4 +111,18 @@ rh_owner_check_node(const RhIdentity *identity, const char *node_name,
 				 errdetail("Its epoch is %s, this coordinator's is " INT64_FORMAT ".", epoch,
 						   identity->epoch),
 				 errhint("If this is the coordinator from now on, and the other one is gone, run SELECT rehouse.take_over().")));
+}
+
+void
+rh_owner_take_over(int64 epoch)
+{
+	Oid			types[] = {INT8OID, INT8OID, OIDOID, INT4OID};
+	Datum		values[4];
+
+	values[0] = Int64GetDatum(epoch);
+	values[1] = Int64GetDatum((int64) GetSystemIdentifier());
+	values[2] = ObjectIdGetDatum(MyDatabaseId);
+	values[3] = Int32GetDatum((int32) GetWALInsertionTimeLine());
+	rh_catalog_modify("UPDATE rehouse.cluster SET epoch = $1, system_identifier = $2, database_oid = $3, timeline = $4",
+					  4, types, values, NULL, NULL);
 }

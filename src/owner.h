@@ -42,4 +42,7 @@ extern void rh_owner_require(RhIdentity *identity);
 extern void rh_owner_check_node(const RhIdentity *identity, const char *node_name,
 								const char *cluster_id, const char *epoch);
 
+/* Make this database the coordinator, with a new epoch, in the catalog. */
+extern void rh_owner_take_over(int64 epoch);
+
 #endif							/* RH_OWNER_H */

@@ -718,11 +718,13 @@ at_subxact_end(SubXactEvent event, SubTransactionId subid, SubTransactionId pare
 	if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
 		subcommit(level);
+		rh_branch_at_subcommit(subid, parent);
 		rh_link_at_subcommit(subid, parent);
 	}
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
 		subabort(level);
+		rh_branch_at_subabort(subid);
 		rh_link_at_abort(subid);
 	}
 }
