@@ -9,6 +9,7 @@
  *
  *	  checks			nothing has changed if they fail
  *	  transfer lock		of the group that the table joins: no shard moves now
+ *	  ShareRowExclusive	on the shells that it references
  *	  AccessExclusive	on the shell: no statement over it is under way
  *	  mark, invalidate	from here on each statement over it is planned anew
  *	  Exclusive			instead: readers pass, writers and row lockers wait
@@ -43,6 +44,7 @@
 #include "src/colocation.h"
 #include "src/conn.h"
 #include "src/copy_router.h"
+#include "src/ddl_guard.h"
 #include "src/distribute.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
@@ -105,6 +107,81 @@ invalidate_now(Oid relid)
 	SendSharedInvalidMessages(&message, 1);
 }
 
+/* A table that the shell references, and how many foreign keys are above it. */
+typedef struct ReferencedTable
+{
+	Oid			relid;
+	int			depth;
+} ReferencedTable;
+
+/* The length of the longest chain of foreign keys that starts at a table. */
+static int
+foreign_key_depth(Oid relid, List *path)
+{
+	Relation	rel;
+	int			depth = 0;
+	ListCell   *lc;
+
+	if (list_member_oid(path, relid))
+		return 0;				/* a cycle */
+	rel = table_open(relid, AccessShareLock);
+	path = lappend_oid(list_copy(path), relid);
+	foreach(lc, copyObject(RelationGetFKeyList(rel)))
+	{
+		ForeignKeyCacheInfo *fk = lfirst(lc);
+
+		if (fk->confrelid != relid)
+			depth = Max(depth, 1 + foreign_key_depth(fk->confrelid, path));
+	}
+	table_close(rel, AccessShareLock);
+	return depth;
+}
+
+static int
+by_depth(const ListCell *a, const ListCell *b)
+{
+	const ReferencedTable *left = lfirst(a);
+	const ReferencedTable *right = lfirst(b);
+
+	if (left->depth != right->depth)
+		return left->depth < right->depth ? -1 : 1;
+	return left->relid < right->relid ? -1 : left->relid > right->relid;
+}
+
+/*
+ * Keep writers away from the tables that the shell references.  On the nodes a
+ * foreign key needs this lock on their shards; taken there first, somebody who
+ * writes to them and waits for our shell would wait for ever, and no deadlock
+ * detector could see it.  The lock on the shells is the same thing in one
+ * place.  In one order for every caller: by foreign-key depth, then OID.
+ */
+static void
+lock_referenced_tables(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	List	   *tables = NIL;
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	foreach(lc, copyObject(RelationGetFKeyList(rel)))
+	{
+		ForeignKeyCacheInfo *fk = lfirst(lc);
+		ReferencedTable *table;
+
+		if (fk->confrelid == relid || list_member_oid(seen, fk->confrelid))
+			continue;
+		seen = lappend_oid(seen, fk->confrelid);
+		table = palloc(sizeof(ReferencedTable));
+		table->relid = fk->confrelid;
+		table->depth = foreign_key_depth(fk->confrelid, NIL);
+		tables = lappend(tables, table);
+	}
+	table_close(rel, AccessShareLock);
+	list_sort(tables, by_depth);
+	foreach(lc, tables)
+		LockRelationOid(((ReferencedTable *) lfirst(lc))->relid, ShareRowExclusiveLock);
+}
+
 /*
  * Lock the shell so that readers pass and nobody reads it by an old plan.
  * Returns it open.
@@ -112,8 +189,10 @@ invalidate_now(Oid relid)
 static Relation
 lock_shell(Oid relid)
 {
-	Relation	rel = table_open(relid, AccessExclusiveLock);
+	Relation	rel;
 
+	lock_referenced_tables(relid);
+	rel = table_open(relid, AccessExclusiveLock);
 	CheckTableNotInUse(rel, "create_distributed_table");
 	rh_transit_mark(relid);
 	invalidate_now(relid);
@@ -192,7 +271,9 @@ rh_distribute_disable_ri_triggers(Oid shell)
 	/* system triggers are a superuser's; the caller's right has been checked */
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	rh_ddl_guard_suspend();
 	disable_ri_triggers_of(shell);
+	rh_ddl_guard_resume();
 	SetUserIdAndSecContext(userid, sec_context);
 }
 
@@ -266,8 +347,8 @@ create_shards(Oid shell, RhPlacement *placements, int count)
 
 /*
  * Indexes, constraints and triggers.  A foreign key locks the referenced shard
- * against writers; one who writes there and waits for our shell can be seen by
- * no deadlock detector, hence the timeout.
+ * against writers; those that we know of are kept away by a lock on the
+ * referenced shell, the timeout is for others (a branch not yet finished).
  */
 static void
 finish_shards(Oid shell, RhPlacement *placements, int count)

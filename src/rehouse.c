@@ -17,10 +17,12 @@
 #include "miscadmin.h"
 #include "shmem/state.h"
 #include "src/conn.h"
+#include "src/ddl_guard.h"
 #include "src/distribute.h"
 #include "src/copy_router.h"
 #include "src/mapsync.h"
 #include "src/rehouse.h"
+#include "src/utility.h"
 #include "src/xact.h"
 #include "utils/guc.h"
 
@@ -42,6 +44,8 @@ _PG_init(void)
 	rh_bgw_init();
 	rh_transfer_init();
 	rh_distribute_init();
+	rh_ddl_guard_init();
+	rh_utility_init();
 
 	MarkGUCPrefixReserved("rehouse");
 }

@@ -534,6 +534,16 @@ rh_shard_ddl_indexes(Oid shell, const RhPlacement *bucket, RhIndexSet set)
 	return statements;
 }
 
+static char *
+foreign_key_statement(ConstraintItem *item, const RhPlacement *bucket, const char *shard,
+					  bool not_valid)
+{
+	return to_bucket(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s", shard,
+							  quote_identifier(item->name),
+							  definition_of(pg_get_constraintdef, item->oid),
+							  not_valid && item->validated ? " NOT VALID" : ""), bucket);
+}
+
 List *
 rh_shard_ddl_foreign_keys(Oid shell, const RhPlacement *bucket, bool not_valid)
 {
@@ -543,15 +553,8 @@ rh_shard_ddl_foreign_keys(Oid shell, const RhPlacement *bucket, bool not_valid)
 
 	qualify_names();
 	foreach(lc, constraints_of(shell, "f"))
-	{
-		ConstraintItem *item = lfirst(lc);
-		char	   *text = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s", shard,
-									quote_identifier(item->name),
-									definition_of(pg_get_constraintdef, item->oid),
-									not_valid && item->validated ? " NOT VALID" : "");
-
-		statements = lappend(statements, to_bucket(text, bucket));
-	}
+		statements = lappend(statements,
+							 foreign_key_statement(lfirst(lc), bucket, shard, not_valid));
 	PopOverrideSearchPath();
 	return statements;
 }
@@ -575,6 +578,22 @@ rh_shard_ddl_validate(Oid shell, const RhPlacement *bucket)
 	return statements;
 }
 
+static List *
+trigger_statements(Trigger *trigger, const RhPlacement *bucket, const char *shard)
+{
+	const char *how = trigger->tgenabled == TRIGGER_DISABLED ? "DISABLE" :
+		trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA ? "ENABLE REPLICA" :
+		trigger->tgenabled == TRIGGER_FIRES_ALWAYS ? "ENABLE ALWAYS" : NULL;
+	List	   *statements = list_make1(to_bucket(definition_of(pg_get_triggerdef, trigger->tgoid),
+												  bucket));
+
+	if (how != NULL)
+		statements = lappend(statements,
+							 psprintf("ALTER TABLE %s %s TRIGGER %s", shard, how,
+									  quote_identifier(trigger->tgname)));
+	return statements;
+}
+
 List *
 rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
 {
@@ -587,19 +606,88 @@ rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		Trigger    *trigger = &triggers->triggers[i];
-		const char *how = trigger->tgenabled == TRIGGER_DISABLED ? "DISABLE" :
-			trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA ? "ENABLE REPLICA" :
-			trigger->tgenabled == TRIGGER_FIRES_ALWAYS ? "ENABLE ALWAYS" : NULL;
 
-		if (trigger->tgisinternal)
-			continue;
-		statements = lappend(statements,
-							 to_bucket(definition_of(pg_get_triggerdef, trigger->tgoid), bucket));
-		if (how != NULL)
-			statements = lappend(statements,
-								 psprintf("ALTER TABLE %s %s TRIGGER %s", shard, how,
-										  quote_identifier(trigger->tgname)));
+		/* TRUNCATE runs on the shell too, and its triggers fire there, once */
+		if (!trigger->tgisinternal &&
+			(trigger->tgtype & (TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0)
+			statements = list_concat(statements, trigger_statements(trigger, bucket, shard));
 	}
+	PopOverrideSearchPath();
+	relation_close(rel, AccessShareLock);
+	return statements;
+}
+
+/* ------------------------------------------------------------------------
+ * What a later command has added
+ * ------------------------------------------------------------------------
+ */
+
+List *
+rh_shard_ddl_constraint_oids(Oid shell)
+{
+	List	   *oids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, constraints_of(shell, "cfpux"))
+		oids = lappend_oid(oids, ((ConstraintItem *) lfirst(lc))->oid);
+	return oids;
+}
+
+List *
+rh_shard_ddl_new_objects(Oid shell, const RhPlacement *bucket, List *old_indexes,
+						 List *old_constraints)
+{
+	Relation	rel = relation_open(shell, AccessShareLock);
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	List	   *statements = NIL;
+	List	   *with_constraint = NIL;
+	ListCell   *lc;
+
+	qualify_names();
+	foreach(lc, constraints_of(shell, "cfpux"))
+	{
+		ConstraintItem *item = lfirst(lc);
+
+		with_constraint = lappend_oid(with_constraint, item->conindid);
+		if (list_member_oid(old_constraints, item->oid))
+			continue;
+		if (item->contype == CONSTRAINT_FOREIGN)
+			statements = lappend(statements, foreign_key_statement(item, bucket, shard, false));
+		else if (item->contype == CONSTRAINT_CHECK)
+			statements = lappend(statements,
+								 psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", shard,
+										  quote_identifier(item->name),
+										  definition_of(pg_get_constraintdef, item->oid)));
+		else
+			statements = list_concat(statements,
+									 index_statements(rel, item->conindid, item, bucket, shard));
+	}
+	foreach(lc, RelationGetIndexList(rel))
+		if (!list_member_oid(old_indexes, lfirst_oid(lc)) &&
+			!list_member_oid(with_constraint, lfirst_oid(lc)))
+			statements = list_concat(statements,
+									 index_statements(rel, lfirst_oid(lc), NULL, bucket, shard));
+	PopOverrideSearchPath();
+	relation_close(rel, AccessShareLock);
+	return statements;
+}
+
+List *
+rh_shard_ddl_trigger(Oid shell, const RhPlacement *bucket, const char *name, bool replace)
+{
+	Relation	rel = relation_open(shell, AccessShareLock);
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	TriggerDesc *triggers = rel->trigdesc;
+	List	   *statements = NIL;
+
+	if (replace)
+		statements = list_make1(psprintf("DROP TRIGGER IF EXISTS %s ON %s",
+										 quote_identifier(name), shard));
+	qualify_names();
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		if (strcmp(triggers->triggers[i].tgname, name) == 0)
+			statements = list_concat(statements,
+									 trigger_statements(&triggers->triggers[i], bucket, shard));
 	PopOverrideSearchPath();
 	relation_close(rel, AccessShareLock);
 	return statements;

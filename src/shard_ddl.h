@@ -62,6 +62,17 @@ extern List *rh_shard_ddl_foreign_keys(Oid shell, const RhPlacement *bucket, boo
 extern List *rh_shard_ddl_validate(Oid shell, const RhPlacement *bucket);
 extern List *rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket);
 
+/* The OIDs of a shell's constraints, to find new ones later. */
+extern List *rh_shard_ddl_constraint_oids(Oid shell);
+
+/* What creates the indexes and constraints of the shell that are not among the old ones. */
+extern List *rh_shard_ddl_new_objects(Oid shell, const RhPlacement *bucket, List *old_indexes,
+									  List *old_constraints);
+
+/* What creates one trigger of the shell; replace: in the place of one of its name. */
+extern List *rh_shard_ddl_trigger(Oid shell, const RhPlacement *bucket, const char *name,
+								  bool replace);
+
 /*
  * Several statements as one (a DO block), to save round trips; for servers'
  * extended protocol, which takes one statement at a time.

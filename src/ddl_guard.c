@@ -1,0 +1,310 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_guard.c
+ *	  Nothing may change a shell alone.
+ *
+ * Drops are judged at the end of the statement: an index or a constraint goes
+ * before its table does, and only then is it known that the table goes too.
+ * Lists live in the top transaction's memory: a statement that commits inside
+ * (CALL) has nothing recorded at that time, since the statements in it have
+ * scopes of their own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_trigger.h"
+#include "shmem/map.h"
+#include "src/ddl_guard.h"
+#include "src/rehouse.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/* A part of a shell that has been dropped. */
+typedef struct TouchedTable
+{
+	Oid			relid;
+	Oid			referenced;		/* of a foreign key; excused when it has gone */
+	const char *what;
+} TouchedTable;
+
+static RhDdlScope *current_scope = NULL;
+static int	suspended = 0;
+static object_access_hook_type prev_object_access_hook = NULL;
+
+void
+rh_ddl_scope_push(RhDdlScope *scope)
+{
+	memset(scope, 0, sizeof(*scope));
+	scope->outer = current_scope;
+	current_scope = scope;
+}
+
+void
+rh_ddl_scope_pop(RhDdlScope *scope)
+{
+	Assert(current_scope == scope);
+	current_scope = scope->outer;
+}
+
+void
+rh_ddl_guard_suspend(void)
+{
+	suspended++;
+}
+
+void
+rh_ddl_guard_resume(void)
+{
+	suspended--;
+}
+
+void
+rh_ddl_refuse(Oid relid, const char *command)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot run %s on distributed table \"%s\"", command, get_rel_name(relid)),
+			 errdetail("It would change the table on the coordinator and not its shards.")));
+}
+
+/* Has this table been dropped by the statement? */
+static bool
+was_dropped(RhDdlScope *scope, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, scope->dropped)
+		if (((RhDroppedTable *) lfirst(lc))->relid == relid)
+			return true;
+	return false;
+}
+
+void
+rh_ddl_scope_check(RhDdlScope *scope)
+{
+	ListCell   *lc;
+
+	foreach(lc, scope->touched)
+	{
+		TouchedTable *touched = lfirst(lc);
+
+		if (was_dropped(scope, touched->relid) || was_dropped(scope, touched->referenced) ||
+			list_member_oid(scope->allowed, touched->relid))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot drop %s of distributed table \"%s\" by this command",
+						touched->what, get_rel_name(touched->relid)),
+				 errdetail("It would change the table on the coordinator and not its shards.")));
+	}
+}
+
+static void
+record_table(Oid relid, RhTable *table)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+	RhDroppedTable *dropped = palloc0(sizeof(RhDroppedTable));
+
+	dropped->relid = relid;
+	dropped->colocation_id = table->colocation_id;
+	dropped->hash_distributed = table->kind == RH_KIND_HASH;
+	strlcpy(dropped->schema, get_namespace_name(get_rel_namespace(relid)), NAMEDATALEN);
+	strlcpy(dropped->name, get_rel_name(relid), NAMEDATALEN);
+	current_scope->dropped = lappend(current_scope->dropped, dropped);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+record_touched(Oid relid, Oid referenced, const char *what)
+{
+	MemoryContext caller;
+	TouchedTable *touched;
+	RhTable		table;
+
+	if (!rh_map_table(relid, &table))
+		return;
+	caller = MemoryContextSwitchTo(TopTransactionContext);
+	touched = palloc(sizeof(TouchedTable));
+	touched->relid = relid;
+	touched->referenced = referenced;
+	touched->what = what;
+	current_scope->touched = lappend(current_scope->touched, touched);
+	MemoryContextSwitchTo(caller);
+}
+
+/* A constraint goes: which table does it belong to? */
+static void
+constraint_dropped(Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	if (OidIsValid(form->conrelid))
+		record_touched(form->conrelid, form->confrelid, "a constraint");
+	ReleaseSysCache(tuple);
+}
+
+/* A trigger goes; those of constraints go with them. */
+static void
+trigger_dropped(Oid trigger)
+{
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple) && !((Form_pg_trigger) GETSTRUCT(tuple))->tgisinternal)
+		record_touched(((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid, InvalidOid, "a trigger");
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+/* A relation, or a column of one, goes. */
+static void
+relation_dropped(Oid relid, int subid)
+{
+	RhTable		table;
+
+	if (subid > 0)
+		record_touched(relid, InvalidOid, "a column");
+	else if (get_rel_relkind(relid) == RELKIND_INDEX)
+		record_touched(IndexGetRelation(relid, true), InvalidOid, "an index");
+	else if (rh_map_table(relid, &table))
+		record_table(relid, &table);
+}
+
+static void
+object_dropped(Oid classid, Oid objid, int subid, ObjectAccessDrop *drop)
+{
+	/* a table's toast table and a rebuilt index's old one go unseen */
+	if (drop != NULL && (drop->dropflags & PERFORM_DELETION_INTERNAL) && subid == 0 &&
+		classid == RelationRelationId && get_rel_relkind(objid) != RELKIND_RELATION)
+		return;
+	if (classid == RelationRelationId)
+		relation_dropped(objid, subid);
+	else if (classid == ConstraintRelationId)
+		constraint_dropped(objid);
+	else if (classid == TriggerRelationId)
+		trigger_dropped(objid);
+}
+
+/* Does a schema have distributed tables? */
+static Oid
+distributed_table_in(Oid nspid)
+{
+	RhTable    *tables;
+	int			count = rh_map_tables(0, &tables);
+
+	for (int i = 0; i < count; i++)
+		if (get_rel_namespace(tables[i].relid) == nspid)
+			return tables[i].relid;
+	return InvalidOid;
+}
+
+static void
+object_altered(Oid classid, Oid objid, ObjectAccessPostAlter *alter)
+{
+	RhTable		table;
+	Oid			relid;
+
+	if (alter != NULL && alter->is_internal)
+		return;
+	if (classid == RelationRelationId)
+	{
+		if (rh_map_table(objid, &table) &&
+			(current_scope == NULL || !list_member_oid(current_scope->allowed, objid)))
+			rh_ddl_refuse(objid, "this command");
+	}
+	else if (classid == InheritsRelationId)
+	{
+		relid = alter != NULL && OidIsValid(alter->auxiliary_id) ? alter->auxiliary_id : objid;
+		if (rh_map_table(objid, &table))
+			rh_ddl_refuse(objid, "INHERIT");
+		if (rh_map_table(relid, &table))
+			rh_ddl_refuse(relid, "INHERIT");
+	}
+	else if (classid == NamespaceRelationId)
+	{
+		relid = distributed_table_in(objid);
+		if (OidIsValid(relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot alter schema \"%s\"", get_namespace_name(objid)),
+					 errdetail("It contains distributed table \"%s\", whose shards' schemas are named after it.",
+							   get_rel_name(relid))));
+	}
+}
+
+static void
+rh_object_access_hook(ObjectAccessType access, Oid classid, Oid objid, int subid, void *arg)
+{
+	RhTable		table;
+
+	if (prev_object_access_hook)
+		prev_object_access_hook(access, classid, objid, subid, arg);
+	if (suspended > 0 ||
+		(access != OAT_DROP && access != OAT_POST_ALTER && access != OAT_TRUNCATE) ||
+		!IsTransactionState() || !rh_map_available())
+		return;
+	if (access == OAT_POST_ALTER)
+		object_altered(classid, objid, arg);
+	else if (current_scope == NULL)
+		return;
+	else if (access == OAT_DROP)
+		object_dropped(classid, objid, subid, arg);
+	else if (rh_map_table(objid, &table))
+	{
+		MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+
+		current_scope->truncated = list_append_unique_oid(current_scope->truncated, objid);
+		MemoryContextSwitchTo(caller);
+	}
+}
+
+/* An error may have left the counter up: no (sub)transaction ends while suspended. */
+static void
+guard_subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+					   void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		suspended = 0;
+}
+
+static void
+guard_xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+		suspended = 0;
+}
+
+void
+rh_ddl_guard_init(void)
+{
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = rh_object_access_hook;
+	RegisterXactCallback(guard_xact_callback, NULL);
+	RegisterSubXactCallback(guard_subxact_callback, NULL);
+}

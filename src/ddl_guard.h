@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_guard.h
+ *	  Nothing may change a shell alone: what PostgreSQL's own commands drop,
+ *	  truncate and alter is watched here.
+ *
+ * The utility hook opens a scope around every utility statement.  What the
+ * statement does to distributed tables, by whatever way (a cascade, DROP
+ * OWNED, a schema), is reported by object_access_hook; at the scope's end the
+ * dropped and truncated tables are dropped and truncated on the nodes, and
+ * any other change that the statement was not allowed to make is an error.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_DDL_GUARD_H
+#define RH_DDL_GUARD_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+
+/* A distributed table that the statement has dropped. */
+typedef struct RhDroppedTable
+{
+	Oid			relid;
+	int32		colocation_id;
+	bool		hash_distributed;
+	char		schema[NAMEDATALEN];	/* the shell's */
+	char		name[NAMEDATALEN];
+} RhDroppedTable;
+
+typedef struct RhDdlScope
+{
+	struct RhDdlScope *outer;
+	List	   *allowed;		/* OIDs of shells that may be altered: the
+								 * same is done to their shards */
+	List	   *dropped;		/* RhDroppedTable */
+	List	   *truncated;		/* OIDs */
+	List	   *touched;		/* parts of shells that have been dropped */
+} RhDdlScope;
+
+/* Begin and end a scope; end it in PG_FINALLY, whatever has happened. */
+extern void rh_ddl_scope_push(RhDdlScope *scope);
+extern void rh_ddl_scope_pop(RhDdlScope *scope);
+
+/* Raises 0A000 when a part of a shell has been dropped that still exists and was not allowed. */
+extern void rh_ddl_scope_check(RhDdlScope *scope);
+
+/*
+ * Changes of shells that we make ourselves (triggers of foreign keys, local
+ * rows truncated) are nobody's business.  An error resumes too.
+ */
+extern void rh_ddl_guard_suspend(void);
+extern void rh_ddl_guard_resume(void);
+
+/* Raise the refusal of a command on a distributed table. */
+extern void rh_ddl_refuse(Oid relid, const char *command) pg_attribute_noreturn();
+
+extern void rh_ddl_guard_init(void);
+
+#endif							/* RH_DDL_GUARD_H */

@@ -1,0 +1,214 @@
+/*-------------------------------------------------------------------------
+ *
+ * maintenance.c
+ *	  VACUUM and ANALYZE of distributed tables.
+ *
+ * They go to the shards and leave the shell alone: it has no rows that anybody
+ * sees, and its statistics, from when it had, are what plans over several
+ * shards start from.  How many rows there are in all shards is kept in the
+ * catalog, and brought up to date here.
+ *
+ * ANALYZE runs in the transaction.  VACUUM cannot: it gets connections of its
+ * own, one node after the other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "shmem/map.h"
+#include "src/catalog.h"
+#include "src/conn.h"
+#include "src/maintenance.h"
+#include "src/names.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* "(full, freeze)" of the statement, for the shards; empty without options. */
+static char *
+print_options(VacuumStmt *statement)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, statement->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "(", option->defname);
+		if (option->arg != NULL)
+			appendStringInfo(&buf, " %s", defGetString(option));
+	}
+	if (buf.len > 0)
+		appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+/* Is ANALYZE what the statement does, or also does? */
+static bool
+analyzes(VacuumStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->options)
+		if (strcmp(lfirst_node(DefElem, lc)->defname, "analyze") == 0)
+			return defGetBoolean(lfirst(lc));
+	return !statement->is_vacuumcmd;
+}
+
+/* "(a, b)" after each shard's name, or nothing. */
+static char *
+print_columns(VacuumRelation *relation)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, relation->va_cols)
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : " (",
+						 quote_identifier(strVal(lfirst(lc))));
+	if (buf.len > 0)
+		appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+/* A node's shards of one table: "a (x), b (x)", or as literals 'a', 'b'. */
+static char *
+shards_on_node(Oid relid, RhPlacement *placements, int count, int32 node_id, const char *columns,
+			   bool as_literals)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *name;
+
+		if (placements[i].node_id != node_id)
+			continue;
+		name = rh_shard_name(relid, placements[i].bucket_id, placements[i].generation);
+		appendStringInfo(&buf, "%s%s%s", buf.len > 0 ? ", " : "",
+						 as_literals ? quote_literal_cstr(name) : name, columns);
+	}
+	return buf.data;
+}
+
+/* The rows of a node's shards as ANALYZE has estimated them. */
+static double
+estimated_rows(int32 node_id, const char *literals)
+{
+	RhStatement statement = {0};
+	RhStream   *stream;
+	RhRow		row;
+	double		rows = 0;
+
+	statement.sql = psprintf("SELECT pg_catalog.sum(CASE WHEN reltuples > 0 THEN reltuples ELSE 0 END) "
+							 "FROM pg_catalog.pg_class WHERE oid = ANY (ARRAY[%s]::pg_catalog.regclass[])",
+							 literals);
+	statement.access = RH_READ;
+	stream = rh_stream_start(rh_conn_get(node_id), &statement);
+	while (rh_stream_next(stream, &row))
+		if (row.values[0] != NULL)
+			rows = atof(row.values[0]);
+	rh_stream_end(stream);
+	return rows;
+}
+
+static void
+run_on_node(VacuumStmt *statement, int32 node_id, const char *sql)
+{
+	PGconn	   *link;
+
+	if (!statement->is_vacuumcmd)
+	{
+		rh_conn_exec(rh_conn_get(node_id), RH_WRITE, sql);
+		return;
+	}
+	link = rh_link_open_node(node_id, NULL);
+	PQclear(rh_link_exec(link, sql, 0));
+	rh_link_close(link);
+}
+
+static void
+maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
+{
+	char	   *options = print_options(statement);
+	char	   *columns = print_columns(relation);
+	List	   *nodes = NIL;
+	RhPlacement *placements;
+	uint64		version;
+	int			count;
+	double		rows = 0;
+	ListCell   *lc;
+
+	if (!pg_class_ownercheck(table->relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table->relid));
+	count = rh_map_placements(table->colocation_id, &placements, &version);
+	for (int i = 0; i < count; i++)
+		nodes = list_append_unique_int(nodes, placements[i].node_id);
+	list_sort(nodes, list_int_cmp);
+	foreach(lc, nodes)
+	{
+		int32		node_id = lfirst_int(lc);
+
+		run_on_node(statement, node_id,
+					psprintf("%s %s %s", statement->is_vacuumcmd ? "VACUUM" : "ANALYZE", options,
+							 shards_on_node(table->relid, placements, count, node_id, columns,
+											false)));
+		if (analyzes(statement))
+			rows += estimated_rows(node_id, shards_on_node(table->relid, placements, count,
+														   node_id, "", true));
+	}
+	if (analyzes(statement))
+		rh_catalog_modify("UPDATE rehouse.tables SET estimated_rows = $2 WHERE relation = $1", 2,
+						  (Oid[]) {OIDOID, FLOAT8OID},
+						  (Datum[]) {ObjectIdGetDatum(table->relid), Float8GetDatum(rows)},
+						  NULL, NULL);
+}
+
+VacuumStmt *
+rh_maintenance(VacuumStmt *statement, bool is_toplevel)
+{
+	VacuumStmt *local;
+	List	   *rest = NIL;
+	List	   *distributed = NIL;
+	ListCell   *lc;
+
+	foreach(lc, statement->rels)
+	{
+		VacuumRelation *relation = lfirst_node(VacuumRelation, lc);
+		RhTable		table;
+		Oid			relid = OidIsValid(relation->oid) ? relation->oid :
+			RangeVarGetRelid(relation->relation, NoLock, true);
+
+		if (OidIsValid(relid) && rh_map_table(relid, &table) && table.bucket_count > 0)
+			distributed = lappend(distributed, relation);
+		else
+			rest = lappend(rest, relation);
+	}
+	if (distributed == NIL)
+		return statement;
+	if (statement->is_vacuumcmd)
+		PreventInTransactionBlock(is_toplevel, "VACUUM");
+	foreach(lc, distributed)
+	{
+		VacuumRelation *relation = lfirst_node(VacuumRelation, lc);
+		RhTable		table;
+		Oid			relid = OidIsValid(relation->oid) ? relation->oid :
+			RangeVarGetRelid(relation->relation, NoLock, false);
+
+		if (rh_map_table(relid, &table))
+			maintain_table(statement, relation, &table);
+	}
+	if (rest == NIL)
+		return NULL;
+	local = copyObject(statement);
+	local->rels = rest;
+	return local;
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * maintenance.h
+ *	  VACUUM and ANALYZE of distributed tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_MAINTENANCE_H
+#define RH_MAINTENANCE_H
+
+#include "postgres.h"
+#include "nodes/parsenodes.h"
+
+/*
+ * Run VACUUM or ANALYZE on the shards of the distributed tables that the
+ * statement names.  Returns what is left to be done here: the statement itself
+ * when it names none, a copy without them, or NULL: nothing.
+ */
+extern VacuumStmt *rh_maintenance(VacuumStmt *statement, bool is_toplevel);
+
+#endif							/* RH_MAINTENANCE_H */

@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * utility.c
+ *	  The ProcessUtility hook: utility statements on distributed tables.
+ *
+ * What the statement is decides who does it: COPY is copy.c's, VACUUM and
+ * ANALYZE are maintenance.c's, DDL is ddl.c's; DROP and TRUNCATE run on the
+ * shell, and what they have done there, cascades included, is then done to the
+ * shards (ddl_guard.c, drop.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/extension.h"
+#include "nodes/parsenodes.h"
+#include "shmem/map.h"
+#include "src/catalog.h"
+#include "src/copy.h"
+#include "src/ddl.h"
+#include "src/ddl_guard.h"
+#include "src/drop.h"
+#include "src/maintenance.h"
+#include "src/rehouse.h"
+#include "src/utility.h"
+#include "tcop/utility.h"
+#include "utils/queryjumble.h"
+
+static ProcessUtility_hook_type prev_ProcessUtility = NULL;
+
+/* A statement as the hook gets it. */
+typedef struct UtilityCall
+{
+	PlannedStmt *pstmt;
+	const char *sql;			/* the whole string; the statement may be a part of it */
+	bool		read_only_tree;
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *environment;
+	DestReceiver *dest;
+	QueryCompletion *completion;
+} UtilityCall;
+
+static void
+run_next(UtilityCall *call)
+{
+	ProcessUtility_hook_type next = prev_ProcessUtility ? prev_ProcessUtility : standard_ProcessUtility;
+
+	next(call->pstmt, call->sql, call->read_only_tree, call->context, call->params,
+		 call->environment, call->dest, call->completion);
+}
+
+/* The statement's own text. */
+static char *
+statement_text(UtilityCall *call)
+{
+	const char *sql = call->sql;
+	int			location = call->pstmt->stmt_location;
+	int			length = call->pstmt->stmt_len;
+
+	sql = CleanQuerytext(sql, &location, &length);
+	return pnstrdup(sql, length);
+}
+
+/* Can the statement change a table, directly or by a cascade, or its rows? */
+static bool
+is_watched(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_CopyStmt:
+		case T_VacuumStmt:
+		case T_DropStmt:
+		case T_DropOwnedStmt:
+		case T_ReassignOwnedStmt:
+		case T_TruncateStmt:
+		case T_CreateStmt:
+		case T_AlterTableStmt:
+		case T_AlterTableMoveAllStmt:
+		case T_AlterObjectSchemaStmt:
+		case T_AlterOwnerStmt:
+		case T_AlterDomainStmt:
+		case T_AlterTypeStmt:
+		case T_IndexStmt:
+		case T_RenameStmt:
+		case T_CreateTrigStmt:
+		case T_RuleStmt:
+		case T_CreatePolicyStmt:
+		case T_ClusterStmt:
+		case T_ReindexStmt:
+		case T_GrantStmt:
+		case T_CreateStatsStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Without its catalog every shell would show its old rows, and the shards would be nobody's. */
+static void
+check_drop_extension(Node *statement)
+{
+	ListCell   *lc;
+	RhTable    *tables;
+
+	if (!IsA(statement, DropStmt) ||
+		((DropStmt *) statement)->removeType != OBJECT_EXTENSION)
+		return;
+	foreach(lc, ((DropStmt *) statement)->objects)
+	{
+		if (strcmp(strVal(lfirst(lc)), "rehouse") != 0)
+			continue;
+		if (rh_map_tables(0, &tables) > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot drop extension \"rehouse\" while there are distributed tables"),
+					 errhint("Drop the tables that SELECT * FROM citus_tables lists first.")));
+	}
+}
+
+/* Run a statement that may change tables, on the shells and then on the shards. */
+static void
+run_guarded(UtilityCall *call)
+{
+	Node	   *statement = call->pstmt->utilityStmt;
+	RhDdlScope	scope;
+	RhDdl	   *ddl;
+
+	check_drop_extension(statement);
+	ddl = rh_ddl_prepare(&statement, statement_text(call));
+	if (statement != call->pstmt->utilityStmt)
+	{
+		call->pstmt = copyObject(call->pstmt);
+		call->pstmt->utilityStmt = statement;
+		call->read_only_tree = false;
+	}
+	rh_ddl_scope_push(&scope);
+	PG_TRY();
+	{
+		if (ddl != NULL)
+			scope.allowed = rh_ddl_tables(ddl);
+		run_next(call);
+		rh_ddl_scope_check(&scope);
+		if (scope.dropped != NIL)
+			rh_drop_shards(scope.dropped);
+		if (scope.truncated != NIL)
+			rh_truncate_shards(scope.truncated);
+		if (ddl != NULL)
+			rh_ddl_run(ddl);
+	}
+	PG_FINALLY();
+	{
+		rh_ddl_scope_pop(&scope);
+	}
+	PG_END_TRY();
+}
+
+/* VACUUM and ANALYZE: what is left for the coordinator after the shards. */
+static void
+run_maintenance(UtilityCall *call)
+{
+	VacuumStmt *statement = castNode(VacuumStmt, call->pstmt->utilityStmt);
+	VacuumStmt *local = rh_maintenance(statement, call->context == PROCESS_UTILITY_TOPLEVEL);
+
+	if (local == NULL)
+		return;
+	if (local != statement)
+	{
+		call->pstmt = copyObject(call->pstmt);
+		call->pstmt->utilityStmt = (Node *) local;
+	}
+	run_next(call);
+}
+
+static void
+rh_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+				  ProcessUtilityContext context, ParamListInfo params,
+				  QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	UtilityCall call = {pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc};
+	Node	   *statement = pstmt->utilityStmt;
+
+	/* a part of a larger statement is the larger one's affair */
+	if (context == PROCESS_UTILITY_SUBCOMMAND)
+		run_next(&call);
+	else if (!is_watched(statement) || !IsTransactionState() || !rh_map_available())
+		run_next(&call);
+	else if (IsA(statement, CopyStmt))
+	{
+		if (!rh_copy_utility(pstmt, queryString, queryEnv, qc))
+			run_next(&call);
+	}
+	else if (IsA(statement, VacuumStmt))
+		run_maintenance(&call);
+	else
+		run_guarded(&call);
+}
+
+void
+rh_utility_init(void)
+{
+	prev_ProcessUtility = ProcessUtility_hook;
+	ProcessUtility_hook = rh_ProcessUtility;
+}
