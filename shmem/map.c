@@ -94,7 +94,7 @@ begin_shared_read(MapRead *read)
 }
 
 /* Begin to read what is valid now.  Everything that may raise comes before. */
-static void
+static inline void
 begin_read(MapRead *read)
 {
 	read->slot = NULL;
@@ -104,7 +104,8 @@ begin_read(MapRead *read)
 		read->root = rh_map_source.private_map();
 		return;
 	}
-	if (rh_map_available())
+	if (likely(rh_database_cache != NULL && rh_database_cache->root != NULL) ||
+		rh_map_available())
 		begin_shared_read(read);
 }
 
@@ -375,7 +376,7 @@ rh_map_tables(int32 colocation_id, RhTable **tables)
 }
 
 /* Look up a hash in what is being read, and end the read. */
-static bool
+static inline bool
 route_and_end(MapRead *read, int32 colocation_id, uint32 hash, RhPlacement *placement)
 {
 	const RhGroupPart *group = NULL;

@@ -7,7 +7,8 @@
  * a multiplication guesses the position and one comparison corrects it: one
  * cache line.  Isolated tenants and splits make them uneven: then a directory
  * over the hash's high bits, with two to four slots per range, narrows it to a
- * few, and a binary search over those is never long, however skewed they are.
+ * few, and a binary search over those, in an array of the starts alone, is
+ * never long, however skewed they are.
  *
  *-------------------------------------------------------------------------
  */
@@ -238,11 +239,13 @@ build_group(int32 colocation_id, RhPlacement *buckets, uint32 count,
 			const RhGroupPart *previous, uint64 new_placed, RhMapAlloc alloc, void *arg)
 {
 	uint32		bits = directory_bits(count);
-	size_t		index_offset = offsetof(RhGroupPart, ranges) + count * sizeof(RhRange);
+	size_t		starts_offset = offsetof(RhGroupPart, ranges) + count * sizeof(RhRange);
+	size_t		index_offset = starts_offset + count * sizeof(int32);
 	size_t		directory_offset = index_offset + count * sizeof(RhBucketIndex);
 	size_t		size = directory_offset + (((size_t) 1 << bits) + 1) * sizeof(uint32);
 	RhGroupPart *group = alloc(size, arg);
 	RhBucketIndex *index;
+	int32	   *starts;
 
 	if (group == NULL)
 		return NULL;
@@ -250,14 +253,16 @@ build_group(int32 colocation_id, RhPlacement *buckets, uint32 count,
 	group->colocation_id = colocation_id;
 	group->range_count = count;
 	group->shift = 32 - bits;
+	group->starts_offset = starts_offset;
 	group->index_offset = index_offset;
 	group->directory_offset = directory_offset;
+	starts = (int32 *) ((char *) group + starts_offset);
 	index = (RhBucketIndex *) ((char *) group + index_offset);
 	for (uint32 i = 0; i < count; i++)
 	{
 		RhRange    *range = &group->ranges[i];
 
-		range->hash_min = buckets[i].hash_min;
+		starts[i] = range->hash_min = buckets[i].hash_min;
 		range->hash_max = buckets[i].hash_max;
 		range->bucket_id = buckets[i].bucket_id;
 		range->node_id = buckets[i].node_id;

@@ -69,9 +69,9 @@ typedef struct RhBucketIndex
 } RhBucketIndex;
 
 /*
- * A group: head, ranges by hash_min, the index by bucket id, then the
- * directory: for each of its slots the last range that starts at or before
- * the slot's first hash.
+ * A group: head, ranges by hash_min, all the hash_mins once more close
+ * together, the index by bucket id, then the directory: for each of its slots
+ * the last range that starts at or before the slot's first hash.
  */
 typedef struct RhGroupPart
 {
@@ -82,9 +82,10 @@ typedef struct RhGroupPart
 								 * times this gives the position, give or take
 								 * one; 0: the ranges are not that even */
 	uint32		shift;			/* the directory's slot = hash >> shift */
-	uint32		index_offset;	/* from the part's start */
+	uint32		starts_offset;	/* from the part's start */
+	uint32		index_offset;
 	uint32		directory_offset;
-	char		pad[20];		/* the ranges start on a cache line */
+	char		pad[16];		/* the ranges start on a cache line */
 	RhRange		ranges[FLEXIBLE_ARRAY_MEMBER];
 } RhGroupPart;
 
@@ -209,17 +210,17 @@ rh_mapdata_route(const RhGroupPart *group, uint32 hash)
 	{
 		const uint32 *slot = (const uint32 *) ((const char *) group + group->directory_offset) +
 			(ordered >> group->shift);
-		uint32		high = slot[1];
+		const int32 *starts = (const int32 *) ((const char *) group + group->starts_offset);
+		uint32		count = slot[1] - slot[0] + 1;
 
+		/* the last start at or before the key; without a branch to mispredict */
 		i = slot[0];
-		while (i < high)
+		while (count > 1)
 		{
-			uint32		middle = (i + high + 1) / 2;
+			uint32		half = count / 2;
 
-			if (ranges[middle].hash_min <= key)
-				i = middle;
-			else
-				high = middle - 1;
+			i += starts[i + half] <= key ? half : 0;
+			count -= half;
 		}
 	}
 	if (key < ranges[i].hash_min || key > ranges[i].hash_max)

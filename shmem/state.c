@@ -23,14 +23,14 @@ RhRcu	   *rh_rcu = NULL;
 RhArena    *rh_arena = NULL;
 RhMapSource rh_map_source;
 bool		rh_map_has_private = false;
+RhRcuSlot  *rh_slot_cache = NULL;
+RhMapDatabase *rh_database_cache = NULL;
 int			rh_map_memory = 32 * 1024;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 static LWLockPadded *locks = NULL;
 
-static RhRcuSlot *my_slot = NULL;
-static RhMapDatabase *my_database = NULL;
 
 enum
 {
@@ -118,21 +118,21 @@ rh_debug_lock(void)
 static void
 leave_slot(int code, Datum arg)
 {
-	if (my_slot == NULL)
+	RhRcuSlot  *slot = rh_slot_cache;
+
+	if (slot == NULL)
 		return;
 	rh_transit_end_xact();
-	__atomic_store_n(&my_slot->epoch, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&my_slot->routed_version, 0, __ATOMIC_RELEASE);
-	my_slot = NULL;
+	__atomic_store_n(&slot->epoch, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&slot->routed_version, 0, __ATOMIC_RELEASE);
+	rh_slot_cache = NULL;
 }
 
 RhRcuSlot *
-rh_my_slot(void)
+rh_take_slot(void)
 {
 	RhRcuSlot  *slot;
 
-	if (likely(my_slot != NULL))
-		return my_slot;
 	if (MyProc == NULL || (uint32) MyProc->pgprocno >= rh_rcu->slot_count)
 		elog(ERROR, "this process has no slot to read the placement map");
 	slot = &rh_rcu->slots[MyProc->pgprocno];
@@ -140,27 +140,24 @@ rh_my_slot(void)
 	slot->database = MyDatabaseId;
 	__atomic_store_n(&slot->epoch, 0, __ATOMIC_RELEASE);
 	on_shmem_exit(leave_slot, (Datum) 0);
-	my_slot = slot;
+	rh_slot_cache = slot;
 	return slot;
 }
 
 RhMapDatabase *
-rh_my_database(void)
+rh_find_database(void)
 {
-	if (likely(my_database != NULL && my_database->database == MyDatabaseId))
-		return my_database;
-	my_database = NULL;
 	if (rh_shared == NULL || !OidIsValid(MyDatabaseId))
 		return NULL;
 	for (int i = 0; i < RH_MAX_DATABASES; i++)
 	{
 		if (rh_shared->databases[i].database == MyDatabaseId)
 		{
-			my_database = &rh_shared->databases[i];
+			rh_database_cache = &rh_shared->databases[i];
 			break;
 		}
 	}
-	return my_database;
+	return rh_database_cache;
 }
 
 /* NULL when all entries are taken.  The caller holds the map lock. */
@@ -177,7 +174,7 @@ rh_my_database_create(void)
 			db = &rh_shared->databases[i];
 			Assert(db->root == NULL);
 			db->database = MyDatabaseId;
-			my_database = db;
+			rh_database_cache = db;
 		}
 	}
 	return db;

@@ -61,11 +61,31 @@ extern LWLock *rh_map_lock(void);
 extern LWLock *rh_transit_lock(void);
 extern LWLock *rh_debug_lock(void);
 
-/* This process's reader slot; takes it up when it has none. */
-extern RhRcuSlot *rh_my_slot(void);
+/* What the next two functions have returned, or NULL. */
+extern RhRcuSlot *rh_slot_cache;
+extern RhMapDatabase *rh_database_cache;
 
-/* This database's entry, or NULL; with create: made, under the map lock. */
-extern RhMapDatabase *rh_my_database(void);
+/* This process's reader slot; takes it up when it has none. */
+extern RhRcuSlot *rh_take_slot(void);
+
+static inline RhRcuSlot *
+rh_my_slot(void)
+{
+	return likely(rh_slot_cache != NULL) ? rh_slot_cache : rh_take_slot();
+}
+
+/*
+ * This database's entry, or NULL; with create: made, under the map lock.  An
+ * entry stays its database's as long as anybody is connected to that.
+ */
+extern RhMapDatabase *rh_find_database(void);
+
+static inline RhMapDatabase *
+rh_my_database(void)
+{
+	return likely(rh_database_cache != NULL) ? rh_database_cache : rh_find_database();
+}
+
 extern RhMapDatabase *rh_my_database_create(void);
 
 /*
