@@ -48,6 +48,7 @@
 #include "src/distribute.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
+#include "src/table_locks.h"
 #include "src/transfer_lock.h"
 #include "storage/lmgr.h"
 #include "storage/sinval.h"
@@ -107,79 +108,29 @@ invalidate_now(Oid relid)
 	SendSharedInvalidMessages(&message, 1);
 }
 
-/* A table that the shell references, and how many foreign keys are above it. */
-typedef struct ReferencedTable
+/*
+ * The locks to begin with: AccessExclusive on the shell, and one against
+ * writers on the tables that it references.  On the nodes a foreign key needs
+ * that one on their shards; taken there alone, somebody who writes to them and
+ * waits for our shell would wait for ever, and no deadlock detector could see
+ * it.
+ */
+static void
+lock_tables(Oid relid)
 {
-	Oid			relid;
-	int			depth;
-} ReferencedTable;
-
-/* The length of the longest chain of foreign keys that starts at a table. */
-static int
-foreign_key_depth(Oid relid, List *path)
-{
-	Relation	rel;
-	int			depth = 0;
+	Relation	rel = table_open(relid, AccessShareLock);
+	List	   *locks = NIL;
 	ListCell   *lc;
 
-	if (list_member_oid(path, relid))
-		return 0;				/* a cycle */
-	rel = table_open(relid, AccessShareLock);
-	path = lappend_oid(list_copy(path), relid);
-	foreach(lc, copyObject(RelationGetFKeyList(rel)))
+	foreach(lc, RelationGetFKeyList(rel))
 	{
 		ForeignKeyCacheInfo *fk = lfirst(lc);
 
 		if (fk->confrelid != relid)
-			depth = Max(depth, 1 + foreign_key_depth(fk->confrelid, path));
+			locks = rh_table_lock_add(locks, fk->confrelid, ShareRowExclusiveLock);
 	}
 	table_close(rel, AccessShareLock);
-	return depth;
-}
-
-static int
-by_depth(const ListCell *a, const ListCell *b)
-{
-	const ReferencedTable *left = lfirst(a);
-	const ReferencedTable *right = lfirst(b);
-
-	if (left->depth != right->depth)
-		return left->depth < right->depth ? -1 : 1;
-	return left->relid < right->relid ? -1 : left->relid > right->relid;
-}
-
-/*
- * Keep writers away from the tables that the shell references.  On the nodes a
- * foreign key needs this lock on their shards; taken there first, somebody who
- * writes to them and waits for our shell would wait for ever, and no deadlock
- * detector could see it.  The lock on the shells is the same thing in one
- * place.  In one order for every caller: by foreign-key depth, then OID.
- */
-static void
-lock_referenced_tables(Oid relid)
-{
-	Relation	rel = table_open(relid, AccessShareLock);
-	List	   *tables = NIL;
-	List	   *seen = NIL;
-	ListCell   *lc;
-
-	foreach(lc, copyObject(RelationGetFKeyList(rel)))
-	{
-		ForeignKeyCacheInfo *fk = lfirst(lc);
-		ReferencedTable *table;
-
-		if (fk->confrelid == relid || list_member_oid(seen, fk->confrelid))
-			continue;
-		seen = lappend_oid(seen, fk->confrelid);
-		table = palloc(sizeof(ReferencedTable));
-		table->relid = fk->confrelid;
-		table->depth = foreign_key_depth(fk->confrelid, NIL);
-		tables = lappend(tables, table);
-	}
-	table_close(rel, AccessShareLock);
-	list_sort(tables, by_depth);
-	foreach(lc, tables)
-		LockRelationOid(((ReferencedTable *) lfirst(lc))->relid, ShareRowExclusiveLock);
+	rh_table_locks_take(rh_table_lock_add(locks, relid, AccessExclusiveLock));
 }
 
 /*
@@ -191,8 +142,8 @@ lock_shell(Oid relid)
 {
 	Relation	rel;
 
-	lock_referenced_tables(relid);
-	rel = table_open(relid, AccessExclusiveLock);
+	lock_tables(relid);
+	rel = table_open(relid, NoLock);
 	CheckTableNotInUse(rel, "create_distributed_table");
 	rh_transit_mark(relid);
 	invalidate_now(relid);

@@ -705,11 +705,14 @@ rh_shard_ddl_block(List *statements)
 	StringInfoData block;
 	ListCell   *lc;
 
+	/* notices about every shard are not what the user's command would say */
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "BEGIN\n");
+	appendStringInfoString(&buf, "DECLARE level pg_catalog.text := "
+						   "pg_catalog.current_setting('client_min_messages');\nBEGIN\n"
+						   "SET LOCAL client_min_messages = warning;\n");
 	foreach(lc, statements)
 		appendStringInfo(&buf, "EXECUTE %s;\n", quote_literal_cstr(lfirst(lc)));
-	appendStringInfoString(&buf, "END");
+	appendStringInfoString(&buf, "PERFORM pg_catalog.set_config('client_min_messages', level, true);\nEND");
 
 	initStringInfo(&block);
 	appendStringInfo(&block, "DO %s", quote_literal_cstr(buf.data));
@@ -719,9 +722,6 @@ rh_shard_ddl_block(List *statements)
 void
 rh_shard_ddl_exec(RhConn *conn, List *statements)
 {
-	if (statements == NIL)
-		return;
-	rh_conn_exec(conn, RH_WRITE,
-				 list_length(statements) == 1 ? linitial(statements) :
-				 rh_shard_ddl_block(statements));
+	if (statements != NIL)
+		rh_conn_exec(conn, RH_WRITE, rh_shard_ddl_block(statements));
 }

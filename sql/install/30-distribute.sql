@@ -15,3 +15,12 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rh_create_distributed_table';
 COMMENT ON FUNCTION pg_catalog.create_distributed_table(regclass, text, citus.distribution_type, text, int)
     IS 'spread a table over the worker nodes by the hash of a column';
+
+-- Free the space of the rows that a distributed table, and those that
+-- reference it, still have on the coordinator.  For the table's owner.
+CREATE FUNCTION pg_catalog.truncate_local_data_after_distributing_table(function_name regclass)
+RETURNS void
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rh_truncate_local_data';
+COMMENT ON FUNCTION pg_catalog.truncate_local_data_after_distributing_table(regclass)
+    IS 'remove the rows that distributed tables still have on the coordinator';
