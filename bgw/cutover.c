@@ -277,9 +277,9 @@ append_fence(RhTransfer *t, StringInfo sql)
 		{
 			schemas = lappend(schemas, makeString(table->schema));
 			appendStringInfo(sql,
-							 "CREATE FUNCTION %s." FENCE_NAME "() RETURNS trigger LANGUAGE plpgsql AS"
-							 " 'BEGIN RAISE EXCEPTION USING ERRCODE = ''40001'','"
-							 " ' MESSAGE = ''bucket %u has moved to another node''; END';\n",
+							 "CREATE FUNCTION %s." FENCE_NAME "() RETURNS trigger LANGUAGE plpgsql"
+							 " AS $$BEGIN RAISE EXCEPTION USING ERRCODE = '40001',"
+							 " MESSAGE = 'bucket %u has moved to another node'; END$$;\n",
 							 schema, t->spec->source_bucket);
 		}
 		appendStringInfo(sql,
