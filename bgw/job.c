@@ -74,7 +74,8 @@ rh_job_look(int64 job_id)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute_with_args("SELECT state, state <> 'scheduled', "
-							  "finished_at IS NOT NULL, last_error, description "
+							  "finished_at IS NOT NULL, last_error, description, "
+							  "COALESCE(moves_planned, 0) "
 							  "FROM rehouse.jobs WHERE job_id = $1",
 							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read job");
@@ -90,10 +91,32 @@ rh_job_look(int64 job_id)
 		job.over = strcmp(SPI_getvalue(row, desc, 3), "t") == 0;
 		job.last_error = error ? MemoryContextStrdup(caller, error) : NULL;
 		job.description = MemoryContextStrdup(caller, SPI_getvalue(row, desc, 5));
+		job.moves_planned = atoi(SPI_getvalue(row, desc, 6));
 	}
 	SPI_finish();
 	PopActiveSnapshot();
 	return job;
+}
+
+int64
+rh_job_look_int8(const char *sql, int nargs, Oid *types, Datum *values)
+{
+	int64		result = 0;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args(sql, nargs, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the catalog");
+	if (SPI_processed > 0)
+	{
+		char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+		result = value ? strtoll(value, NULL, 10) : 0;
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	return result;
 }
 
 /* ------------------------------------------------------------------------
@@ -102,8 +125,8 @@ rh_job_look(int64 job_id)
  */
 
 /* An integer of the arguments. */
-static int64
-arg_int8(const char *args, const char *name, int64 missing)
+int64
+rh_job_arg_int8(const char *args, const char *name, int64 missing)
 {
 	Oid			types[] = {TEXTOID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(args), CStringGetTextDatum(name)};
@@ -116,8 +139,8 @@ arg_int8(const char *args, const char *name, int64 missing)
 }
 
 /* Insert the job's row; returns its id. */
-static int64
-insert_job(const char *kind, const char *args, Oid userid, const char *description)
+int64
+rh_job_insert(const char *kind, const char *args, Oid userid, const char *description)
 {
 	Oid			types[] = {TEXTOID, TEXTOID, OIDOID, TEXTOID};
 	Datum		values[] = {
@@ -147,22 +170,159 @@ active_rebalance(void)
 	return isnull ? 0 : job_id;
 }
 
-RhAnswer
-rh_job_create(const char *kind, const char *args, Oid userid)
+static RhAnswer
+create_rebalance(const char *args, Oid userid)
 {
 	RhAnswer	answer = {0, false};
 
+	answer.value = active_rebalance();
+	answer.joined = answer.value != 0;
+	if (!answer.joined)
+		answer.value = rh_job_insert("rebalance", args, userid,
+								  "rebalance the shards over the nodes");
+	return answer;
+}
+
+/* Refuse what another job is about to transfer: two transfers of one bucket. */
+static void
+check_bucket_free(int64 bucket_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(bucket_id)};
+	bool		isnull;
+	int64		job_id;
+
+	job_id = rh_catalog_int8("SELECT s.job_id FROM rehouse.job_steps s JOIN rehouse.jobs j "
+							 "USING (job_id) WHERE s.bucket_id = $1 AND (s.state IN ('running', "
+							 "'retrying', 'undoing') OR s.state = 'waiting' AND "
+							 "j.kind NOT IN ('rebalance', 'drain')) ORDER BY s.step_id LIMIT 1",
+							 1, types, values, &isnull);
+	if (!isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the shards are being transferred by job %lld", (long long) job_id),
+				 errhint("Wait for it with citus_job_wait(%lld), or cancel it with citus_job_cancel(%lld).",
+						 (long long) job_id, (long long) job_id)));
+}
+
+/* What a rebalance has planned for the bucket, and not begun, gives way. */
+static void
+drop_plans(int64 bucket_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(bucket_id)};
+
+	rh_catalog_write("WITH gone AS (DELETE FROM rehouse.job_steps WHERE bucket_id = $1 "
+					 "AND state = 'waiting' RETURNING job_id) "
+					 "UPDATE rehouse.jobs SET plan_due = true "
+					 "WHERE job_id IN (SELECT job_id FROM gone)", 1, types, values, NULL, NULL);
+}
+
+void
+rh_job_add_move(int64 job_id, int stage, int64 bucket_id, int32 target_node)
+{
+	Oid			types[] = {INT8OID, INT4OID, INT8OID, INT4OID};
+	Datum		values[] = {
+		Int64GetDatum(job_id),
+		Int32GetDatum(stage),
+		Int64GetDatum(bucket_id),
+		Int32GetDatum(target_node)
+	};
+
+	rh_catalog_write("INSERT INTO rehouse.job_steps (job_id, stage, kind, description, "
+					 "colocation_id, bucket_id, source_node, target_node, bytes_total, args) "
+					 "SELECT $1, $2, 'move', pg_catalog.format('move shard group %s from %s:%s to %s:%s', "
+					 "b.bucket_id, a.node_name, a.node_port, c.node_name, c.node_port), "
+					 "b.colocation_id, b.bucket_id, b.node_id, $4, z.bytes, "
+					 "pg_catalog.jsonb_build_object('targets', pg_catalog.jsonb_build_array("
+					 "pg_catalog.jsonb_build_object('bucket', b.bucket_id, 'node', $4, "
+					 "'min', b.hash_min, 'max', b.hash_max, 'tenant', b.isolated_tenant))) "
+					 "FROM rehouse.buckets b JOIN rehouse.nodes a ON a.node_id = b.node_id "
+					 "JOIN rehouse.nodes c ON c.node_id = $4 "
+					 "LEFT JOIN rehouse.bucket_sizes z ON z.bucket_id = b.bucket_id "
+					 "WHERE b.bucket_id = $3", 4, types, values, NULL, NULL);
+}
+
+/* The job has its steps already, and needs no planning. */
+void
+rh_job_is_planned(int64 job_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(job_id)};
+
+	rh_catalog_write("UPDATE rehouse.jobs SET plan_due = false, state = 'running', "
+					 "started_at = pg_catalog.clock_timestamp(), moves_planned = "
+					 "(SELECT pg_catalog.count(*) FROM rehouse.job_steps s WHERE s.job_id = $1) "
+					 "WHERE job_id = $1", 1, types, values, NULL, NULL);
+}
+
+void
+rh_job_reserve_bucket(int64 bucket_id)
+{
+	check_bucket_free(bucket_id);
+	drop_plans(bucket_id);
+}
+
+/* A text made of one node's name by a format with %s:%s. */
+static char *
+describe_node(const char *format, int32 node_id)
+{
+	Oid			types[] = {TEXTOID, INT4OID};
+	Datum		values[] = {CStringGetTextDatum(format), Int32GetDatum(node_id)};
+	char	   *text;
+
+	text = rh_catalog_text("SELECT pg_catalog.format($1, node_name, node_port) "
+						   "FROM rehouse.nodes WHERE node_id = $2", 2, types, values);
+	if (text == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("node %d does not exist", node_id)));
+	return text;
+}
+
+static RhAnswer
+create_move(const char *args, Oid userid)
+{
+	RhAnswer	answer = {0, false};
+	int64		bucket_id = rh_job_arg_int8(args, "bucket", 0);
+	int32		target = (int32) rh_job_arg_int8(args, "target", 0);
+
+	rh_job_reserve_bucket(bucket_id);
+	answer.value = rh_job_insert("move", args, userid,
+							  describe_node(psprintf("move shard group %lld to %%s:%%s",
+													 (long long) bucket_id), target));
+	rh_job_add_move(answer.value, 0, bucket_id, target);
+	rh_job_is_planned(answer.value);
+	return answer;
+}
+
+/* From now on the node may not have shards; the plan does the rest. */
+static RhAnswer
+create_drain(const char *args, Oid userid)
+{
+	RhAnswer	answer = {0, false};
+	int32		node_id = (int32) rh_job_arg_int8(args, "drain_node", 0);
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(node_id)};
+
+	answer.value = rh_job_insert("drain", args, userid, describe_node("drain node %s:%s", node_id));
+	rh_catalog_modify("UPDATE rehouse.nodes SET should_have_shards = false WHERE node_id = $1",
+					  1, types, values, NULL, NULL);
+	return answer;
+}
+
+RhAnswer
+rh_job_create(const char *kind, const char *args, Oid userid)
+{
 	if (strcmp(kind, "rebalance") == 0)
-	{
-		answer.value = active_rebalance();
-		answer.joined = answer.value != 0;
-		if (!answer.joined)
-			answer.value = insert_job(kind, args, userid, "rebalance the shards over the nodes");
-		return answer;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("unknown kind of job: \"%s\"", kind)));
+		return create_rebalance(args, userid);
+	if (strcmp(kind, "move") == 0)
+		return create_move(args, userid);
+	if (strcmp(kind, "drain") == 0)
+		return create_drain(args, userid);
+	if (strcmp(kind, "isolate") == 0)
+		return rh_job_create_isolation(args, userid);
+	elog(ERROR, "unknown kind of job: \"%s\"", kind);
 }
 
 /* ------------------------------------------------------------------------
@@ -177,7 +337,7 @@ rh_job_cancel(const char *args)
 	Oid			types[] = {INT8OID};
 	Datum		values[1];
 
-	answer.value = arg_int8(args, "job", 0);
+	answer.value = rh_job_arg_int8(args, "job", 0);
 	values[0] = Int64GetDatum(answer.value);
 	if (rh_catalog_write("UPDATE rehouse.jobs SET state = 'cancelling', waits_for = NULL "
 						 "WHERE job_id = $1 AND state IN ('scheduled', 'running')",

@@ -24,10 +24,12 @@ typedef struct RhJobState
 	char		state[NAMEDATALEN];
 	char	   *last_error;		/* palloc'd, or NULL */
 	char	   *description;
+	int			moves_planned;	/* when it was planned first */
 } RhJobState;
 
-/* bgw/keeper.c: run func in a transaction; on error log it at elevel, abort,
- * hand out a copy of it in the caller's memory context, and return false. */
+/* bgw/keeper.c: run func in a transaction; what func
+ * allocates is in the caller's memory context.  On error: log it at elevel,
+ * abort, hand out a copy of it, and return false. */
 extern bool rh_keeper_guarded(void (*func) (void *), void *arg, int elevel, ErrorData **error);
 
 /* Settings. */
@@ -41,12 +43,32 @@ extern bool rh_auto_rebalance;
 extern RhAnswer rh_job_create(const char *kind, const char *args, Oid userid);
 extern RhAnswer rh_job_cancel(const char *args);
 
+/* bgw/isolate.c, in the keeper, in a transaction. */
+extern RhAnswer rh_job_create_isolation(const char *args, Oid userid);
+
+/*
+ * bgw/job.c, in the keeper: for those who make jobs.  Insert the job's row; add
+ * a step that moves a bucket; say that all its steps are there; make sure that
+ * no other job works on a bucket (55006), and drop what is merely planned for it.
+ */
+extern int64 rh_job_insert(const char *kind, const char *args, Oid userid,
+						   const char *description);
+extern void rh_job_add_move(int64 job_id, int stage, int64 bucket_id, int32 target_node);
+extern void rh_job_is_planned(int64 job_id);
+extern void rh_job_reserve_bucket(int64 bucket_id);
+
+/* An integer of a job's arguments. */
+extern int64 rh_job_arg_int8(const char *args, const char *name, int64 missing);
+
 /* bgw/schedule.c, in the keeper: one look at all jobs.  Returns the
  * milliseconds after which another one is due; -1: when something happens. */
 extern long rh_schedule(void);
 
 /* bgw/job.c, anywhere: a job as it is committed now. */
 extern RhJobState rh_job_look(int64 job_id);
+
+/* bgw/job.c, anywhere: one integer by a snapshot of this moment; 0: no row. */
+extern int64 rh_job_look_int8(const char *sql, int nargs, Oid *types, Datum *values);
 
 /* The retry delay after this many failed attempts, milliseconds. */
 extern int	rh_job_retry_delay_ms(int attempts);

@@ -28,6 +28,8 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
+#include "shmem/map.h"
+#include "src/mapsync.h"
 #include "src/rehouse.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -69,6 +71,9 @@ rh_keeper_guarded(void (*func) (void *), void *arg, int elevel, ErrorData **erro
 	{
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
+
+		/* what func leaves behind is to outlive the transaction */
+		MemoryContextSwitchTo(caller);
 		func(arg);
 		PopActiveSnapshot();
 		CommitTransactionCommand();
@@ -246,6 +251,14 @@ wait_for_work(long timeout_ms)
 	pgstat_report_activity(STATE_RUNNING, "keeper");
 }
 
+/* Build the first map where there is none, and free those that readers have passed. */
+static void
+reclaim_maps(void *arg)
+{
+	(void) rh_map_available();
+	rh_mapsync_reclaim();
+}
+
 /* One cycle; returns the milliseconds until the next is due. */
 static long
 run_cycle(void)
@@ -255,6 +268,10 @@ run_cycle(void)
 	if (!rh_keeper_become_owner())
 		leave_absent();
 	rh_request_serve();
+	rh_keeper_guarded(reclaim_maps, NULL, LOG, NULL);
+	wait = Min(wait, rh_schedule());
+	if (rh_request_pending())
+		wait = 0;
 	return wait;
 }
 

@@ -116,6 +116,6 @@ extern void rh_database_hook_init(void);
 extern bool rh_mover_start(RhTask task, int64 job_id, int64 step_id);
 extern void rh_mover_cancel(int64 step_id);
 extern bool rh_mover_alive(RhTask task, int64 job_id, int64 step_id);
-extern int	rh_mover_reap(void);
+extern void rh_mover_reap(void);
 
 #endif							/* RH_WORKERS_H */

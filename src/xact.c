@@ -54,6 +54,21 @@ rh_xact_used_workers(void)
 	return used_workers || rh_mapsync_pending();
 }
 
+bool
+rh_xact_wrote_nodes(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &rh_conns)
+	{
+		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
+
+		if (conn->xact_depth > 0 && conn->wrote)
+			return true;
+	}
+	return false;
+}
+
 /* ---- joining the transaction ---- */
 
 /* Does any connection take part in the transaction? */

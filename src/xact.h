@@ -15,6 +15,9 @@
 /* Has this transaction used a worker, or changed the catalog? */
 extern bool rh_xact_used_workers(void);
 
+/* Has it rows, row locks or DDL of its own on a node (and so may hold gates)? */
+extern bool rh_xact_wrote_nodes(void);
+
 /*
  * A branch of this transaction that somebody else prepares on a connection of
  * his own (a cutover's): its gid, to be used with PREPARE TRANSACTION before

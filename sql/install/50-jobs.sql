@@ -17,6 +17,7 @@ CREATE TABLE rehouse.jobs (
     finished_at  timestamptz,
     plan_due     bool NOT NULL DEFAULT true,        -- to be planned (anew) from the live state
     moves_left   int,                               -- with max_shard_moves: how many may still be planned
+    moves_planned int,                              -- when it was planned first
     waits_for    text,                              -- why it does not go on
     attempts     int NOT NULL DEFAULT 0,            -- of planning
     retry_at     timestamptz,
@@ -66,6 +67,14 @@ CREATE TABLE rehouse.rebalance_wanted (
     reason    text NOT NULL
 );
 
+-- Nodes that the sweeper could not reach, and when it tries again.
+CREATE TABLE rehouse.node_troubles (
+    node_id    int PRIMARY KEY,
+    attempts   int NOT NULL,
+    retry_at   timestamptz NOT NULL,
+    last_error text
+);
+
 -- What the nodes said about the size of each bucket when they were last asked.
 CREATE TABLE rehouse.bucket_sizes (
     bucket_id   bigint PRIMARY KEY,
@@ -87,7 +96,7 @@ CREATE TABLE rehouse.rebalance_strategies (
 CREATE UNIQUE INDEX ON rehouse.rebalance_strategies (is_default) WHERE is_default;
 
 GRANT SELECT ON rehouse.jobs, rehouse.job_steps, rehouse.rebalance_wanted,
-    rehouse.bucket_sizes, rehouse.rebalance_strategies TO PUBLIC;
+    rehouse.node_troubles, rehouse.bucket_sizes, rehouse.rebalance_strategies TO PUBLIC;
 
 -- Wake the keeper, or have it started, once this transaction has committed.
 CREATE FUNCTION rehouse.wake_keeper() RETURNS void

@@ -1,0 +1,220 @@
+/*-------------------------------------------------------------------------
+ *
+ * isolate.c
+ *	  Giving a tenant shards, or a node, of its own.
+ *
+ * An isolation splits the tenant's bucket into up to three: what is below the
+ * tenant's hash, the hash itself, what is above; each is born on the node where
+ * it shall live.  The session finds out what is to be done with what (the
+ * key's hash, the node); the keeper makes the job, by the live state.
+ *
+ * Arguments of the job, as JSON:
+ *	  colocation, hash	  the tenant
+ *	  tenant			  its key, as text
+ *	  target			  the node of its own; 0: stay where it is
+ *	  drain_node		  the same, when it holds others that must leave first
+ *	  reserved			  the job has made the target a reserved node
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "bgw/job.h"
+#include "bgw/json.h"
+#include "catalog/pg_type.h"
+#include "src/catalog.h"
+#include "utils/builtins.h"
+
+/* The tenant's bucket as it is now. */
+typedef struct TenantBucket
+{
+	bool		found;
+	int64		bucket_id;
+	int32		node_id;
+	int64		hash_min;
+	int64		hash_max;
+	bool		isolated;
+} TenantBucket;
+
+static void
+read_bucket(HeapTuple row, TupleDesc desc, void *arg)
+{
+	TenantBucket *bucket = arg;
+
+	bucket->found = true;
+	bucket->bucket_id = strtoll(SPI_getvalue(row, desc, 1), NULL, 10);
+	bucket->node_id = strtol(SPI_getvalue(row, desc, 2), NULL, 10);
+	bucket->hash_min = strtoll(SPI_getvalue(row, desc, 3), NULL, 10);
+	bucket->hash_max = strtoll(SPI_getvalue(row, desc, 4), NULL, 10);
+	bucket->isolated = SPI_getvalue(row, desc, 5)[0] == 't';
+}
+
+static TenantBucket
+find_bucket(int32 colocation_id, int32 hash)
+{
+	TenantBucket bucket = {0};
+	Oid			types[] = {INT4OID, INT4OID};
+	Datum		values[] = {Int32GetDatum(colocation_id), Int32GetDatum(hash)};
+
+	rh_catalog_each("SELECT bucket_id, node_id, hash_min, hash_max, isolated_tenant IS NOT NULL "
+					"FROM rehouse.buckets WHERE colocation_id = $1 AND $2 BETWEEN hash_min AND hash_max",
+					2, types, values, NULL, read_bucket, &bucket);
+	if (!bucket.found)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the table is not distributed any more")));
+	return bucket;
+}
+
+/*
+ * The node for what the tenant shared its bucket with: where it is, unless the
+ * tenant gets that node for itself; then the one with the fewest shards.
+ */
+static int32
+node_for_rest(const TenantBucket *bucket, int32 target)
+{
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(target)};
+	bool		isnull;
+	int64		node_id;
+
+	if (bucket->node_id != target)
+		return bucket->node_id;
+	node_id = rh_catalog_int8("SELECT n.node_id FROM rehouse.nodes n LEFT JOIN rehouse.buckets b "
+							  "USING (node_id) WHERE n.is_active AND n.should_have_shards "
+							  "AND NOT n.is_reserved AND n.node_id <> $1 GROUP BY n.node_id "
+							  "ORDER BY pg_catalog.count(b.bucket_id), n.node_id LIMIT 1",
+							  1, types, values, &isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no node may take the other tenants of the node"),
+				 errhint("Add a node with citus_add_node().")));
+	return (int32) node_id;
+}
+
+/* The number of a new bucket. */
+static int64
+new_bucket(void)
+{
+	bool		isnull;
+
+	return rh_catalog_int8("SELECT pg_catalog.nextval('rehouse.bucket_id_seq')", 0, NULL, NULL,
+						   &isnull);
+}
+
+/* Append one of the buckets that the split makes. */
+static void
+add_target(StringInfo targets, int32 node_id, int64 min, int64 max, const char *tenant)
+{
+	RhJson		json;
+
+	if (min > max)
+		return;
+	rh_json_begin(&json);
+	rh_json_number(&json, "bucket", new_bucket());
+	rh_json_number(&json, "node", node_id);
+	rh_json_number(&json, "min", min);
+	rh_json_number(&json, "max", max);
+	if (tenant != NULL)
+		rh_json_text(&json, "tenant", tenant);
+	appendStringInfo(targets, "%s%s", targets->len > 1 ? ", " : "", rh_json_end(&json));
+}
+
+/* The step that splits the tenant's bucket. */
+static void
+add_isolation(int64 job_id, int stage, const TenantBucket *bucket, int32 hash,
+			  const char *tenant, int32 target)
+{
+	int32		rest = node_for_rest(bucket, target);
+	StringInfoData targets;
+	Oid			types[] = {INT8OID, INT4OID, INT8OID, INT4OID, TEXTOID, TEXTOID};
+	Datum		values[6];
+
+	initStringInfo(&targets);
+	appendStringInfoChar(&targets, '[');
+	add_target(&targets, rest, bucket->hash_min, (int64) hash - 1, NULL);
+	add_target(&targets, target, hash, hash, tenant);
+	add_target(&targets, rest, (int64) hash + 1, bucket->hash_max, NULL);
+	appendStringInfoChar(&targets, ']');
+
+	values[0] = Int64GetDatum(job_id);
+	values[1] = Int32GetDatum(stage);
+	values[2] = Int64GetDatum(bucket->bucket_id);
+	values[3] = Int32GetDatum(target);
+	values[4] = CStringGetTextDatum(tenant);
+	values[5] = CStringGetTextDatum(targets.data);
+	rh_catalog_write("INSERT INTO rehouse.job_steps (job_id, stage, kind, description, "
+					 "colocation_id, bucket_id, source_node, target_node, bytes_total, args) "
+					 "SELECT $1, $2, 'isolate', pg_catalog.format('isolate tenant %s of shard group %s on %s:%s', "
+					 "$5, b.bucket_id, n.node_name, n.node_port), b.colocation_id, b.bucket_id, "
+					 "b.node_id, $4, z.bytes, pg_catalog.jsonb_build_object('targets', $6::pg_catalog.jsonb) "
+					 "FROM rehouse.buckets b JOIN rehouse.nodes n ON n.node_id = $4 "
+					 "LEFT JOIN rehouse.bucket_sizes z ON z.bucket_id = b.bucket_id "
+					 "WHERE b.bucket_id = $3", 6, types, values, NULL, NULL);
+}
+
+/* From now on the node is the tenant's: rebalancing leaves it alone. */
+static void
+reserve_node(int32 node_id)
+{
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(node_id)};
+
+	rh_catalog_modify("UPDATE rehouse.nodes SET is_reserved = true "
+					  "WHERE node_id = $1 AND NOT is_reserved", 1, types, values, NULL, NULL);
+}
+
+/* Refuse a node that another job is giving to another tenant. */
+static void
+check_target_free(int32 node_id)
+{
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(node_id)};
+	bool		isnull;
+	int64		job_id;
+
+	job_id = rh_catalog_int8("SELECT job_id FROM rehouse.jobs WHERE kind = 'isolate' "
+							 "AND finished_at IS NULL AND (args OPERATOR(pg_catalog.->>) 'target')::int4 = $1",
+							 1, types, values, &isnull);
+	if (!isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the node is being given to another tenant by job %lld", (long long) job_id)));
+}
+
+RhAnswer
+rh_job_create_isolation(const char *args, Oid userid)
+{
+	RhAnswer	answer = {0, false};
+	int32		hash = (int32) rh_job_arg_int8(args, "hash", 0);
+	int32		target = (int32) rh_job_arg_int8(args, "target", 0);
+	bool		drains = rh_job_arg_int8(args, "drain_node", 0) != 0;
+	TenantBucket bucket = find_bucket((int32) rh_job_arg_int8(args, "colocation", 0), hash);
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(args)};
+	char	   *tenant;
+
+	tenant = rh_catalog_text("SELECT $1::pg_catalog.jsonb OPERATOR(pg_catalog.->>) 'tenant'",
+							 1, types, values);
+	if (bucket.isolated && (target == 0 || target == bucket.node_id) && !drains)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("tenant \"%s\" has already been isolated", tenant)));
+	rh_job_reserve_bucket(bucket.bucket_id);
+	if (target != 0)
+		check_target_free(target);
+
+	answer.value = rh_job_insert("isolate", args, userid, psprintf("isolate tenant %s", tenant));
+	if (target != 0)
+		reserve_node(target);
+	else
+		target = bucket.node_id;
+	if (!bucket.isolated)
+		add_isolation(answer.value, 1, &bucket, hash, tenant, target);
+	else if (bucket.node_id != target)
+		rh_job_add_move(answer.value, 1, bucket.bucket_id, target);
+	if (!drains)
+		rh_job_is_planned(answer.value);
+	return answer;
+}

@@ -1,0 +1,438 @@
+/*-------------------------------------------------------------------------
+ *
+ * job_functions.c
+ *	  Rebalancing, draining and moving, and what one does with jobs, as SQL
+ *	  functions.
+ *
+ * Each checks what it is given, hands a request to the keeper, and waits as far
+ * as its contract says (wait.c).  Who may call them is a matter of EXECUTE.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "bgw/job.h"
+#include "bgw/json.h"
+#include "bgw/request.h"
+#include "bgw/wait.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "shmem/map.h"
+#include "src/catalog.h"
+#include "src/rehouse.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(rh_rebalance_start);
+PG_FUNCTION_INFO_V1(rh_rebalance_table_shards);
+PG_FUNCTION_INFO_V1(rh_rebalance_stop);
+PG_FUNCTION_INFO_V1(rh_rebalance_wait);
+PG_FUNCTION_INFO_V1(rh_drain_node);
+PG_FUNCTION_INFO_V1(rh_move_shard_by_name);
+PG_FUNCTION_INFO_V1(rh_move_shard_by_id);
+PG_FUNCTION_INFO_V1(rh_job_wait);
+PG_FUNCTION_INFO_V1(rh_job_cancel_function);
+
+/* ------------------------------------------------------------------------
+ * Rebalancing
+ * ------------------------------------------------------------------------
+ */
+
+/* The rebalance that is under way, or 0, by the statement's snapshot. */
+static int64
+find_rebalance(void)
+{
+	bool		isnull;
+	int64		job_id;
+
+	job_id = rh_catalog_int8("SELECT pg_catalog.max(job_id) FROM rehouse.jobs WHERE kind = 'rebalance' "
+							 "AND finished_at IS NULL", 0, NULL, NULL, &isnull);
+	return isnull ? 0 : job_id;
+}
+
+static void
+say_nothing_to_do(void)
+{
+	ereport(NOTICE,
+			(errmsg("no moves available for rebalancing"),
+			 errdetail("The shards are spread over the nodes as the strategy asks for.")));
+}
+
+static void
+say_joined(int64 job_id)
+{
+	ereport(NOTICE,
+			(errmsg("a rebalance is already running as job %lld", (long long) job_id),
+			 errhint("To monitor progress, run: SELECT * FROM citus_rebalance_status();")));
+}
+
+static void
+say_scheduled(int64 job_id, const RhJobState *job)
+{
+	ereport(NOTICE,
+			(errmsg("Scheduled %d moves as job %lld", job->moves_planned, (long long) job_id),
+			 errdetail("Rebalance scheduled as background job"),
+			 errhint("To monitor progress, run: SELECT * FROM citus_rebalance_status();")));
+}
+
+/* An unknown strategy is an error at once, not in the job. */
+static void
+check_strategy(const char *name)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+	bool		isnull;
+
+	(void) rh_catalog_int8("SELECT 1 FROM rehouse.rebalance_strategies WHERE name = $1::pg_catalog.name",
+						   1, types, values, &isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("rebalance strategy \"%s\" does not exist", name),
+				 errhint("See rehouse.rebalance_strategies.")));
+}
+
+/* SQL: citus_rebalance_start(strategy, drain_only, shard_transfer_mode) */
+Datum
+rh_rebalance_start(PG_FUNCTION_ARGS)
+{
+	RhJson		json;
+	RhAnswer	answer;
+	RhJobState	job;
+
+	rh_wait_check_transaction("rebalance");
+	rh_json_begin(&json);
+	if (!PG_ARGISNULL(0))
+	{
+		check_strategy(NameStr(*PG_GETARG_NAME(0)));
+		rh_json_text(&json, "strategy", NameStr(*PG_GETARG_NAME(0)));
+	}
+	if (!PG_ARGISNULL(1))
+		rh_json_bool(&json, "drain_only", PG_GETARG_BOOL(1));
+	answer = rh_request(RH_REQUEST_JOB, "rebalance", rh_json_end(&json));
+	if (answer.joined)
+	{
+		say_joined(answer.value);
+		PG_RETURN_INT64(answer.value);
+	}
+	job = rh_wait_planned(answer.value);
+	if (!job.exists)
+	{
+		say_nothing_to_do();
+		PG_RETURN_INT64(0);
+	}
+	if (job.over)
+		rh_wait_check_outcome(answer.value, &job);
+	say_scheduled(answer.value, &job);
+	PG_RETURN_INT64(answer.value);
+}
+
+/* The arguments that rebalance_table_shards adds to those of a plan. */
+static void
+add_limits(RhJson *json, FunctionCallInfo fcinfo)
+{
+	if (!PG_ARGISNULL(0))
+	{
+		Oid			relid = PG_GETARG_OID(0);
+		RhTable		table;
+
+		if (!rh_map_table(relid, &table) || table.kind != RH_KIND_HASH)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+		rh_json_number(json, "colocation", table.colocation_id);
+	}
+	if (!PG_ARGISNULL(1))
+	{
+		if (PG_GETARG_FLOAT4(1) < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("threshold must not be negative")));
+		rh_json_number(json, "threshold", PG_GETARG_FLOAT4(1));
+	}
+	if (!PG_ARGISNULL(2))
+		rh_json_number(json, "max_moves", PG_GETARG_INT32(2));
+	if (!PG_ARGISNULL(3))
+		rh_json_int8_array(json, "excluded", PG_GETARG_ARRAYTYPE_P(3));
+	if (!PG_ARGISNULL(5))
+		rh_json_bool(json, "drain_only", PG_GETARG_BOOL(5));
+	if (!PG_ARGISNULL(6))
+	{
+		check_strategy(NameStr(*PG_GETARG_NAME(6)));
+		rh_json_text(json, "strategy", NameStr(*PG_GETARG_NAME(6)));
+	}
+}
+
+/*
+ * SQL: rebalance_table_shards(relation, threshold, max_shard_moves,
+ * excluded_shard_list, shard_transfer_mode, drain_only, rebalance_strategy)
+ */
+Datum
+rh_rebalance_table_shards(PG_FUNCTION_ARGS)
+{
+	RhJson		json;
+	RhAnswer	answer;
+	RhJobState	job;
+
+	rh_wait_check_transaction("rebalance");
+	rh_json_begin(&json);
+	add_limits(&json, fcinfo);
+	answer = rh_request(RH_REQUEST_JOB, "rebalance", rh_json_end(&json));
+	if (answer.joined)
+		say_joined(answer.value);
+	job = rh_wait_over(answer.value, !answer.joined);
+	if (!job.exists)
+		say_nothing_to_do();
+	rh_wait_check_outcome(answer.value, &job);
+	PG_RETURN_VOID();
+}
+
+/* SQL: citus_rebalance_stop() */
+Datum
+rh_rebalance_stop(PG_FUNCTION_ARGS)
+{
+	int64		job_id;
+
+	rh_wait_check_transaction("stop a rebalance");
+	job_id = find_rebalance();
+	if (job_id != 0)
+	{
+		RhJson		json;
+
+		rh_json_begin(&json);
+		rh_json_number(&json, "job", job_id);
+		job_id = rh_request(RH_REQUEST_CANCEL, NULL, rh_json_end(&json)).value;
+	}
+	if (job_id == 0)
+		ereport(NOTICE, (errmsg("no rebalance is running")));
+	PG_RETURN_VOID();
+}
+
+/* SQL: citus_rebalance_wait() */
+Datum
+rh_rebalance_wait(PG_FUNCTION_ARGS)
+{
+	int64		job_id;
+
+	rh_wait_check_transaction("wait for a rebalance");
+	job_id = find_rebalance();
+	if (job_id == 0)
+		ereport(NOTICE, (errmsg("no rebalance is running")));
+	else
+	{
+		RhJobState	job = rh_wait_over(job_id, false);
+
+		rh_wait_check_outcome(job_id, &job);
+	}
+	PG_RETURN_VOID();
+}
+
+/* ------------------------------------------------------------------------
+ * Nodes and shards
+ * ------------------------------------------------------------------------
+ */
+
+/* The node of this name and port, or an error. */
+static RhNode
+find_node(const char *host, int port)
+{
+	RhNode	   *nodes;
+	int			count = rh_map_nodes(&nodes);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (strcmp(nodes[i].host, host) == 0 && nodes[i].port == port)
+			return nodes[i];
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("node \"%s:%d\" does not exist", host, port),
+			 errhint("See citus_nodes.")));
+}
+
+static RhNode
+find_node_by_id(int32 node_id)
+{
+	RhNode		node;
+
+	if (!rh_map_node(node_id, &node))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("node %d does not exist", node_id),
+				 errhint("See citus_nodes.")));
+	return node;
+}
+
+/* SQL: citus_drain_node(nodename, nodeport, shard_transfer_mode, strategy) */
+Datum
+rh_drain_node(PG_FUNCTION_ARGS)
+{
+	RhNode		node;
+	RhJson		json;
+	RhAnswer	answer;
+	RhJobState	job;
+
+	rh_wait_check_transaction("drain a node");
+	node = find_node(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1));
+	rh_json_begin(&json);
+	rh_json_number(&json, "drain_node", node.node_id);
+	if (!PG_ARGISNULL(3))
+	{
+		check_strategy(NameStr(*PG_GETARG_NAME(3)));
+		rh_json_text(&json, "strategy", NameStr(*PG_GETARG_NAME(3)));
+	}
+	answer = rh_request(RH_REQUEST_JOB, "drain", rh_json_end(&json));
+	job = rh_wait_over(answer.value, true);
+	rh_wait_check_outcome(answer.value, &job);
+	PG_RETURN_VOID();
+}
+
+/* The bucket of a shard that can be moved, or an error. */
+static RhPlacement
+find_shard(int64 shard_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(shard_id)};
+	RhPlacement placement;
+	bool		isnull;
+	int64		bucket_id;
+
+	bucket_id = rh_catalog_int8("SELECT s.bucket_id FROM rehouse.shards s JOIN rehouse.tables t "
+								"USING (relation) WHERE s.shard_id = $1 AND t.kind = 'h'",
+								1, types, values, &isnull);
+	if (isnull || !rh_map_bucket((uint32) bucket_id, &placement))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("shard %lld does not exist", (long long) shard_id),
+				 errhint("See citus_shards.")));
+	return placement;
+}
+
+/* Refuse a node that may not have shards. */
+static void
+check_target(const RhNode *node)
+{
+	if (!node->is_active)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("node \"%s:%d\" is not active", node->host, node->port),
+				 errhint("Activate it with citus_activate_node().")));
+	if (!node->should_have_shards && !node->is_reserved)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("node \"%s:%d\" may not have shards", node->host, node->port),
+				 errhint("Allow it with citus_set_node_property('%s', %d, 'shouldhaveshards', true).",
+						 node->host, node->port)));
+}
+
+static void
+move_shard(int64 shard_id, const RhNode *source, const RhNode *target)
+{
+	RhPlacement placement = find_shard(shard_id);
+	RhJson		json;
+	RhAnswer	answer;
+	RhJobState	job;
+
+	if (placement.node_id == target->node_id)
+	{
+		ereport(NOTICE,
+				(errmsg("shard %lld is already on node \"%s:%d\"", (long long) shard_id,
+						target->host, target->port)));
+		return;
+	}
+	if (placement.node_id != source->node_id)
+	{
+		RhNode		actual = find_node_by_id(placement.node_id);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("shard %lld is not on node \"%s:%d\"", (long long) shard_id,
+						source->host, source->port),
+				 errdetail("It is on node \"%s:%d\".", actual.host, actual.port)));
+	}
+	check_target(target);
+	rh_json_begin(&json);
+	rh_json_number(&json, "bucket", placement.bucket_id);
+	rh_json_number(&json, "source", source->node_id);
+	rh_json_number(&json, "target", target->node_id);
+	answer = rh_request(RH_REQUEST_JOB, "move", rh_json_end(&json));
+	job = rh_wait_over(answer.value, true);
+	rh_wait_check_outcome(answer.value, &job);
+}
+
+/* SQL: citus_move_shard_placement(shard, source name, port, target name, port, mode) */
+Datum
+rh_move_shard_by_name(PG_FUNCTION_ARGS)
+{
+	RhNode		source;
+	RhNode		target;
+
+	rh_wait_check_transaction("move a shard");
+	source = find_node(text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_INT32(2));
+	target = find_node(text_to_cstring(PG_GETARG_TEXT_PP(3)), PG_GETARG_INT32(4));
+	move_shard(PG_GETARG_INT64(0), &source, &target);
+	PG_RETURN_VOID();
+}
+
+/* SQL: citus_move_shard_placement(shard, source id, target id, mode) */
+Datum
+rh_move_shard_by_id(PG_FUNCTION_ARGS)
+{
+	RhNode		source;
+	RhNode		target;
+
+	rh_wait_check_transaction("move a shard");
+	source = find_node_by_id(PG_GETARG_INT32(1));
+	target = find_node_by_id(PG_GETARG_INT32(2));
+	move_shard(PG_GETARG_INT64(0), &source, &target);
+	PG_RETURN_VOID();
+}
+
+/* ------------------------------------------------------------------------
+ * Jobs
+ * ------------------------------------------------------------------------
+ */
+
+static void
+raise_no_job(int64 job_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("job %lld does not exist", (long long) job_id),
+			 errhint("See citus_job_list().")));
+}
+
+/* SQL: citus_job_wait(jobid) */
+Datum
+rh_job_wait(PG_FUNCTION_ARGS)
+{
+	int64		job_id = PG_GETARG_INT64(0);
+	RhJobState	job;
+
+	rh_wait_check_transaction("wait for a job");
+	job = rh_job_look(job_id);
+	if (!job.exists)
+		raise_no_job(job_id);
+	job = rh_wait_over(job_id, false);
+	rh_wait_check_outcome(job_id, &job);
+	PG_RETURN_VOID();
+}
+
+/* SQL: citus_job_cancel(jobid) */
+Datum
+rh_job_cancel_function(PG_FUNCTION_ARGS)
+{
+	int64		job_id = PG_GETARG_INT64(0);
+	RhJson		json;
+
+	rh_wait_check_transaction("cancel a job");
+	if (!rh_job_look(job_id).exists)
+		raise_no_job(job_id);
+	rh_json_begin(&json);
+	rh_json_number(&json, "job", job_id);
+	if (rh_request(RH_REQUEST_CANCEL, NULL, rh_json_end(&json)).value == 0)
+		ereport(NOTICE, (errmsg("job %lld is already over", (long long) job_id)));
+	PG_RETURN_VOID();
+}

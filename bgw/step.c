@@ -1,0 +1,422 @@
+/*-------------------------------------------------------------------------
+ *
+ * step.c
+ *	  One step of a job, run in a mover: a transfer, and what came of it.
+ *
+ * The step's row says all that the transfer needs; the source's generation is
+ * written down before the first run, so that every later run of the step
+ * has the same specification, whatever the map says by then.
+ *
+ * What comes of a run (bgw/README.md has the diagram):
+ *	  done		 the buckets are at their targets
+ *	  yielded	 to DDL: retrying, without counting as an attempt
+ *	  cancelled	 the job was: undone, then cancelled
+ *	  an error	 that may go away: retrying, later each time
+ *	  an error	 that will not, or one too many: undone, then failed
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "bgw/job.h"
+#include "bgw/keeper.h"
+#include "bgw/mover.h"
+#include "bgw/transfer.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "shmem/debug.h"
+#include "src/catalog.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* the step's row is brought up to date at most this often while bytes flow */
+#define PROGRESS_INTERVAL_MS	1000
+/* how soon to come back after giving way to DDL */
+#define YIELD_DELAY_MS			500
+/* undoing is tried so often before what is left is left to the sweeper */
+#define UNDO_ATTEMPTS			3
+
+/* A step as this mover works on it. */
+typedef struct Step
+{
+	int64		step_id;
+	bool		found;
+	int			attempts;		/* failed ones so far */
+	bool		job_cancelled;
+	RhTransferSpec spec;
+	RhTransferResult result;
+	TimestampTz reported_at;
+	char		phase[RH_PHASE_LEN];
+	char		waits_for[RH_WAITS_LEN];
+} Step;
+
+/* ------------------------------------------------------------------------
+ * Reading the step
+ * ------------------------------------------------------------------------
+ */
+
+static int64
+get_int8(HeapTuple row, TupleDesc desc, int column)
+{
+	char	   *value = SPI_getvalue(row, desc, column);
+
+	return value ? strtoll(value, NULL, 10) : 0;
+}
+
+static void
+read_step_row(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Step	   *step = arg;
+	RhTransferSpec *spec = &step->spec;
+
+	step->found = true;
+	spec->step_id = step->step_id;
+	spec->job_id = get_int8(row, desc, 1);
+	spec->colocation_id = get_int8(row, desc, 2);
+	spec->source_bucket = get_int8(row, desc, 3);
+	spec->source_node = get_int8(row, desc, 4);
+	spec->source_generation = get_int8(row, desc, 5);
+	step->attempts = get_int8(row, desc, 6);
+	step->job_cancelled = get_int8(row, desc, 7) != 0;
+}
+
+static void
+read_target_row(HeapTuple row, TupleDesc desc, void *arg)
+{
+	RhTransferSpec *spec = arg;
+	RhTransferTarget *target;
+
+	if (spec->targets == NULL)
+		spec->targets = palloc(sizeof(RhTransferTarget));
+	else
+		spec->targets = repalloc(spec->targets,
+								 sizeof(RhTransferTarget) * (spec->ntargets + 1));
+	target = &spec->targets[spec->ntargets++];
+	target->bucket_id = get_int8(row, desc, 1);
+	target->node_id = get_int8(row, desc, 2);
+	target->hash_min = get_int8(row, desc, 3);
+	target->hash_max = get_int8(row, desc, 4);
+	target->generation = 0;
+	target->isolated_tenant = SPI_getvalue(row, desc, 5);
+	if (target->isolated_tenant != NULL)
+		target->isolated_tenant = pstrdup(target->isolated_tenant);
+}
+
+/* Load the step.  Its targets are in its arguments; a move's are its columns. */
+static void
+load_step(void *arg)
+{
+	Step	   *step = arg;
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(step->step_id)};
+
+	rh_catalog_write("UPDATE rehouse.job_steps s SET source_generation = b.generation, "
+					 "source_node = b.node_id FROM rehouse.buckets b "
+					 "WHERE s.step_id = $1 AND s.source_generation IS NULL "
+					 "AND b.bucket_id = s.bucket_id", 1, types, values, NULL, NULL);
+	rh_catalog_each("SELECT s.job_id, s.colocation_id, s.bucket_id, s.source_node, "
+					"s.source_generation, s.attempts, (j.state = 'cancelling')::int4 "
+					"FROM rehouse.job_steps s JOIN rehouse.jobs j USING (job_id) "
+					"WHERE s.step_id = $1 AND s.state IN ('running', 'undoing') "
+					"AND s.source_generation IS NOT NULL",
+					1, types, values, NULL, read_step_row, step);
+	step->spec.ntargets = 0;
+	step->spec.targets = NULL;
+	rh_catalog_each("SELECT t.bucket, t.node, t.min, t.max, t.tenant FROM rehouse.job_steps s, "
+					"LATERAL pg_catalog.jsonb_to_recordset(s.args OPERATOR(pg_catalog.->) 'targets') "
+					"AS t(bucket int8, node int4, min int4, max int4, tenant text) "
+					"WHERE s.step_id = $1 ORDER BY t.min",
+					1, types, values, NULL, read_target_row, &step->spec);
+}
+
+/* ------------------------------------------------------------------------
+ * Progress
+ * ------------------------------------------------------------------------
+ */
+
+/* Put the progress where the views see it at once. */
+static void
+show_progress(const RhTransferProgress *progress)
+{
+	LWLockAcquire(rh_workers->lock, LW_EXCLUSIVE);
+	strlcpy(rh_my_mover->phase, progress->phase ? progress->phase : "", RH_PHASE_LEN);
+	strlcpy(rh_my_mover->waits_for, progress->waiting_for ? progress->waiting_for : "",
+			RH_WAITS_LEN);
+	rh_my_mover->bytes_done = progress->bytes_done;
+	rh_my_mover->bytes_total = progress->bytes_total;
+	LWLockRelease(rh_workers->lock);
+}
+
+typedef struct ProgressRecord
+{
+	int64		step_id;
+	const RhTransferProgress *progress;
+} ProgressRecord;
+
+static void
+record_progress(void *arg)
+{
+	ProgressRecord *record = arg;
+	const RhTransferProgress *progress = record->progress;
+	Oid			types[] = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, FLOAT8OID};
+	Datum		values[] = {
+		Int64GetDatum(record->step_id),
+		CStringGetTextDatum(progress->phase ? progress->phase : ""),
+		CStringGetTextDatum(progress->waiting_for ? progress->waiting_for : ""),
+		Int64GetDatum(progress->bytes_done),
+		Int64GetDatum(progress->bytes_total),
+		Float8GetDatum(progress->pause_ms)
+	};
+
+	rh_catalog_write("UPDATE rehouse.job_steps SET phase = NULLIF($2, ''), waits_for = NULLIF($3, ''), "
+					 "bytes_done = $4, bytes_total = NULLIF($5, 0), pause_ms = NULLIF($6, 0) "
+					 "WHERE step_id = $1", 6, types, values, NULL, NULL);
+}
+
+/* A transfer may take hours: what writing its progress allocates is freed each time. */
+static void
+write_progress(ProgressRecord *record)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rehouse progress",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	rh_keeper_guarded(record_progress, record, LOG, NULL);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}
+
+/* The transfer's callback.  Raises an error when the job has been cancelled. */
+static void
+report_progress(const RhTransferProgress *progress, void *arg)
+{
+	Step	   *step = arg;
+	TimestampTz now = GetCurrentTimestamp();
+	ProgressRecord record = {step->step_id, progress};
+	const char *phase = progress->phase ? progress->phase : "";
+	const char *waits_for = progress->waiting_for ? progress->waiting_for : "";
+
+	show_progress(progress);
+	if (strncmp(step->phase, phase, RH_PHASE_LEN - 1) != 0 ||
+		strncmp(step->waits_for, waits_for, RH_WAITS_LEN - 1) != 0 ||
+		TimestampDifferenceExceeds(step->reported_at, now, PROGRESS_INTERVAL_MS))
+	{
+		strlcpy(step->phase, phase, RH_PHASE_LEN);
+		strlcpy(step->waits_for, waits_for, RH_WAITS_LEN);
+		step->reported_at = now;
+		write_progress(&record);
+	}
+	if (rh_mover_cancelled())
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("the job has been cancelled")));
+}
+
+/* ------------------------------------------------------------------------
+ * What came of it
+ * ------------------------------------------------------------------------
+ */
+
+typedef struct Outcome
+{
+	int64		step_id;
+	const char *state;
+	bool		failed_attempt; /* counts */
+	bool		begin_undo;		/* attempts count anew */
+	int			delay_ms;		/* until the next try; below 0: none */
+	const char *error;			/* NULL: keep what is there */
+} Outcome;
+
+static void
+record_outcome(void *arg)
+{
+	Outcome    *outcome = arg;
+	bool		over = strcmp(outcome->state, "done") == 0 ||
+		strcmp(outcome->state, "failed") == 0 || strcmp(outcome->state, "cancelled") == 0;
+	Oid			types[] = {INT8OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, BOOLOID, BOOLOID};
+	char		nulls[] = "       ";
+	Datum		values[] = {
+		Int64GetDatum(outcome->step_id),
+		CStringGetTextDatum(outcome->state),
+		BoolGetDatum(outcome->failed_attempt),
+		Int32GetDatum(outcome->delay_ms),
+		(Datum) 0,
+		BoolGetDatum(over),
+		BoolGetDatum(outcome->begin_undo)
+	};
+
+	if (outcome->error == NULL)
+		nulls[4] = 'n';
+	else
+		values[4] = CStringGetTextDatum(outcome->error);
+	rh_catalog_write("UPDATE rehouse.job_steps SET state = $2, "
+					 "attempts = CASE WHEN $7 THEN 0 ELSE attempts + $3::int4 END, "
+					 "retry_at = CASE WHEN $4 >= 0 THEN pg_catalog.clock_timestamp() + "
+					 "$4 * interval '1 millisecond' END, "
+					 "last_error = COALESCE($5, last_error), "
+					 "waits_for = CASE WHEN $4 >= 0 THEN waits_for END, "
+					 "finished_at = CASE WHEN $6 THEN pg_catalog.clock_timestamp() END "
+					 "WHERE step_id = $1", 7, types, values, nulls, NULL);
+
+	/* where the buckets are has changed, so the job's plan is made anew */
+	if (strcmp(outcome->state, "done") == 0)
+		rh_catalog_write("UPDATE rehouse.jobs SET plan_due = true WHERE kind IN ('rebalance', 'drain', 'isolate') AND "
+						 "job_id = (SELECT job_id FROM rehouse.job_steps WHERE step_id = $1)",
+						 1, types, values, NULL, NULL);
+}
+
+static void
+conclude(int64 step_id, const char *state, bool failed_attempt, int delay_ms,
+		 const char *error)
+{
+	Outcome		outcome = {
+		.step_id = step_id,
+		.state = state,
+		.failed_attempt = failed_attempt,
+		.begin_undo = strcmp(state, "undoing") == 0 && !failed_attempt,
+		.delay_ms = delay_ms,
+		.error = error
+	};
+
+	rh_debug_point("step_before_outcome");
+
+	/* a cancel that comes now is too late for the run, and not meant for this */
+	QueryCancelPending = false;
+	rh_keeper_guarded(record_outcome, &outcome, LOG, NULL);
+	rh_workers_changed();
+}
+
+/* The error as an operator reads it in the step's row. */
+static const char *
+error_text(const ErrorData *error)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, error->message ? error->message : "unknown error");
+	if (error->detail)
+		appendStringInfo(&text, "\nDETAIL: %s", error->detail);
+	if (error->hint)
+		appendStringInfo(&text, "\nHINT: %s", error->hint);
+	return text.data;
+}
+
+/* ------------------------------------------------------------------------
+ * Undoing
+ * ------------------------------------------------------------------------
+ */
+
+typedef struct Undo
+{
+	const RhTransferSpec *spec;
+	bool		undone;			/* false: it was past its cutover */
+} Undo;
+
+static void
+call_undo(void *arg)
+{
+	Undo	   *undo = arg;
+
+	undo->undone = rh_transfer_undo(undo->spec);
+}
+
+/*
+ * Undo the step's transfer and conclude it.  final is the state that it then
+ * has; attempt counts from 0 those that have failed.
+ */
+static void
+undo_step(Step *step, const char *final, int attempt)
+{
+	Undo		undo = {&step->spec, false};
+	ErrorData  *error;
+
+	/* a cancel that has arrived was for the run, not for this */
+	QueryCancelPending = false;
+	error = rh_mover_try(call_undo, &undo);
+	if (error == NULL)
+		conclude(step->step_id, undo.undone ? final : "done", false, -1, NULL);
+	else if (attempt + 1 >= UNDO_ATTEMPTS)
+	{
+		/* what is left on a node is in rehouse.cleanup, for the sweeper */
+		conclude(step->step_id, final, true, -1, error_text(error));
+	}
+	else
+		conclude(step->step_id, "undoing", true, rh_job_retry_delay_ms(attempt + 1),
+				 error_text(error));
+}
+
+void
+rh_step_undo(int64 step_id)
+{
+	Step		step = {.step_id = step_id};
+
+	if (!rh_keeper_guarded(load_step, &step, LOG, NULL) || !step.found)
+		return;
+	undo_step(&step, step.job_cancelled ? "cancelled" : "failed", step.attempts);
+}
+
+/* ------------------------------------------------------------------------
+ * Running
+ * ------------------------------------------------------------------------
+ */
+
+static void
+call_run(void *arg)
+{
+	Step	   *step = arg;
+	RhTransferReport report = {report_progress, step};
+
+	if (rh_mover_cancelled())
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("the job has been cancelled")));
+	step->result = rh_transfer_run(&step->spec, &report);
+}
+
+/* The run has raised an error: try again, or undo. */
+static void
+run_failed(Step *step, const ErrorData *error)
+{
+	const char *text = error_text(error);
+	bool		cancelled = rh_mover_cancelled();
+
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("transfer of bucket %u (job %lld, step %lld) was ended: %s",
+					step->spec.source_bucket, (long long) step->spec.job_id,
+					(long long) step->step_id, error->message),
+			 error->detail ? errdetail("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0,
+			 error->context ? errcontext("%s", error->context) : 0));
+	if (!cancelled && rh_job_worth_retrying(error->sqlerrcode) &&
+		step->attempts + 1 < rh_step_attempts)
+	{
+		conclude(step->step_id, "retrying", true, rh_job_retry_delay_ms(step->attempts + 1),
+				 text);
+		return;
+	}
+
+	/* from here on a successor undoes as well, whatever becomes of us */
+	conclude(step->step_id, "undoing", false, 0, cancelled ? NULL : text);
+	undo_step(step, cancelled ? "cancelled" : "failed", 0);
+}
+
+void
+rh_step_run(int64 step_id)
+{
+	Step	   *step = palloc0(sizeof(Step));
+	ErrorData  *error;
+
+	step->step_id = step_id;
+	if (!rh_keeper_guarded(load_step, step, LOG, NULL) || !step->found)
+		return;
+	error = rh_mover_try(call_run, step);
+	if (error != NULL)
+		run_failed(step, error);
+	else if (step->result == RH_TRANSFER_YIELDED)
+		conclude(step_id, "retrying", false, YIELD_DELAY_MS, NULL);
+	else
+		conclude(step_id, "done", false, -1, NULL);
+}

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * wait.c
+ *	  Waiting for a job, in a session.
+ *
+ * A job goes on whatever becomes of the session that asked for it, with one
+ * exception: a function that is a job as the user sees it (move a shard and
+ * return when it is moved) cancels its job when it is itself cancelled, by the
+ * user or by statement_timeout.  Functions that only wait cancel nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "bgw/job.h"
+#include "bgw/wait.h"
+#include "bgw/workers.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "src/catalog.h"
+#include "src/rehouse.h"
+#include "src/xact.h"
+#include "storage/condition_variable.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* looked at least this often, whatever is announced */
+#define LOOK_INTERVAL_MS 1000
+
+void
+rh_wait_check_transaction(const char *what)
+{
+	rh_require_preload();
+	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !rh_xact_wrote_nodes())
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+			 errmsg("cannot %s in a transaction that has already changed data", what),
+			 errdetail("The job would wait for this transaction, which waits for the job."),
+			 errhint("Run it as the first statement of a transaction, or outside of one.")));
+}
+
+/* Look until the job is there in the wanted state, or gone. */
+static RhJobState
+look_until(int64 job_id, bool over)
+{
+	RhJobState	job;
+
+	for (;;)
+	{
+		job = rh_job_look(job_id);
+		if (!job.exists || job.over || (!over && job.planned))
+			break;
+		rh_workers_wait_change(LOOK_INTERVAL_MS);
+	}
+	ConditionVariableCancelSleep();
+	return job;
+}
+
+RhJobState
+rh_wait_planned(int64 job_id)
+{
+	return look_until(job_id, false);
+}
+
+RhJobState
+rh_wait_over(int64 job_id, bool own)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	RhJobState	job = {0};
+
+	PG_TRY();
+	{
+		job = look_until(job_id, true);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		ConditionVariableCancelSleep();
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (own && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			rh_request_post(RH_REQUEST_CANCEL,
+							psprintf("{\"job\": %lld}", (long long) job_id));
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return job;
+}
+
+void
+rh_wait_check_outcome(int64 job_id, const RhJobState *job)
+{
+	if (!job->exists || strcmp(job->state, "finished") == 0)
+		return;
+	if (strcmp(job->state, "cancelled") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("job %lld was cancelled", (long long) job_id)));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("job %lld failed", (long long) job_id),
+			 job->last_error ? errdetail("%s", job->last_error) : 0,
+			 errhint("What it had not finished has been undone. See rehouse.job_steps.")));
+}
