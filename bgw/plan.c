@@ -238,8 +238,8 @@ write_moves(JobPlan *plan, const RhBalancePlan *moves)
 	values[3] = make_array(targets, count, INT4OID, 4, TYPALIGN_INT);
 
 	rh_catalog_write("DELETE FROM rehouse.job_steps s WHERE s.job_id = $1 AND s.state = 'waiting' "
-					 "AND s.kind = 'move' AND NOT EXISTS (SELECT FROM pg_catalog.unnest($2, $3, $4) "
-					 "AS m(bucket, source, target) WHERE m.bucket = s.bucket_id "
+					 "AND s.kind = 'move' AND NOT EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($2), "
+					 "pg_catalog.unnest($3), pg_catalog.unnest($4)) AS m(bucket, source, target) WHERE m.bucket = s.bucket_id "
 					 "AND m.source = s.source_node AND m.target = s.target_node)",
 					 4, types, values, NULL, NULL);
 	rh_catalog_write("INSERT INTO rehouse.job_steps (job_id, kind, description, colocation_id, "
@@ -250,7 +250,8 @@ write_moves(JobPlan *plan, const RhBalancePlan *moves)
 					 "pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('bucket', m.bucket, "
 					 "'node', m.target, 'min', b.hash_min, 'max', b.hash_max, "
 					 "'tenant', b.isolated_tenant))) "
-					 "FROM pg_catalog.unnest($2, $3, $4) WITH ORDINALITY AS m(bucket, source, target, n) "
+					 "FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), "
+					 "pg_catalog.unnest($4)) WITH ORDINALITY AS m(bucket, source, target, n) "
 					 "JOIN rehouse.buckets b ON b.bucket_id = m.bucket AND b.node_id = m.source "
 					 "JOIN rehouse.nodes a ON a.node_id = m.source "
 					 "JOIN rehouse.nodes c ON c.node_id = m.target "

@@ -162,7 +162,8 @@ rh_plan_store_sizes(RhPlanInput *input)
 
 	/* what was read from the table a moment ago keeps its age */
 	rh_catalog_write("INSERT INTO rehouse.bucket_sizes AS z (bucket_id, bytes) "
-					 "SELECT b, s FROM pg_catalog.unnest($1, $2) AS u(b, s) "
+					 "SELECT b, s FROM ROWS FROM (pg_catalog.unnest($1), "
+					 "pg_catalog.unnest($2)) AS u(b, s) "
 					 "ON CONFLICT (bucket_id) DO UPDATE SET bytes = EXCLUDED.bytes, "
 					 "measured_at = EXCLUDED.measured_at "
 					 "WHERE z.measured_at <= pg_catalog.clock_timestamp() - interval '60 seconds'",
