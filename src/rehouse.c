@@ -21,6 +21,7 @@
 #include "src/distribute.h"
 #include "src/copy_router.h"
 #include "src/mapsync.h"
+#include "src/planner.h"
 #include "src/rehouse.h"
 #include "src/utility.h"
 #include "src/xact.h"
@@ -46,6 +47,7 @@ _PG_init(void)
 	rh_distribute_init();
 	rh_ddl_guard_init();
 	rh_utility_init();
+	rh_planner_init();
 
 	MarkGUCPrefixReserved("rehouse");
 }

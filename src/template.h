@@ -18,13 +18,33 @@
 
 /*
  * Make a template of an analysed query (which is not changed).  As a List of
- * nodes that copyObject can copy, so that it fits custom_private: String parts
- * alternating with the holes.
+ * nodes that copyObject can copy, so that it fits custom_private: an
+ * alternation of String (text) and holes, beginning and ending with text.  A
+ * hole is a String with the name of the shell's schema.
  */
 extern List *rh_template_make(Query *query);
+
+/* The same for a query that the caller gives away. */
+extern List *rh_template_make_destructive(Query *query);
 
 /* Append the statement for one bucket. */
 extern void rh_template_render(StringInfo buf, List *template, uint32 bucket_id,
 							   int32 generation);
+
+/*
+ * The running number of a statement in this session: the same for the same
+ * template, parameter types and DDL generations of its tables (relids), and
+ * never used for another.  Never 0.
+ */
+extern uint64 rh_template_statement_id(List *template, int nparams, const Oid *param_types,
+									   List *relids);
+
+/*
+ * Literals and text values must mean the same on a worker, whatever the
+ * session's DateStyle and the like.  Returns what rh_template_printing_done
+ * wants; 0, at the cost of a few comparisons, when the settings are the usual.
+ */
+extern int	rh_template_printing_modes(void);
+extern void rh_template_printing_done(int level);
 
 #endif							/* RH_TEMPLATE_H */

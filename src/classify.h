@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * classify.h
+ *	  What tables a query uses.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_CLASSIFY_H
+#define RH_CLASSIFY_H
+
+#include "postgres.h"
+#include "nodes/parsenodes.h"
+#include "src/keytie.h"
+
+/* What rh_classify_tables found, at all levels of a query. */
+typedef struct RhTableUse
+{
+	bool		distributed;	/* a table with shards, or a reference table */
+	bool		in_transit;		/* one that is about to be distributed */
+	bool		functions;		/* a function in FROM, which may be inlined */
+	bool		row_security;	/* policies or check options on any of them */
+	bool		row_marks;		/* FOR UPDATE and the like */
+} RhTableUse;
+
+/* One walk of the range tables; the first thing done for every statement. */
+extern void rh_classify_tables(Query *query, RhTableUse *use);
+
+/* All relation entries of all levels, views' entries for permissions included. */
+extern List *rh_classify_relations(Query *query);
+
+/*
+ * Raise 0A000 when an UPDATE, or ON CONFLICT DO UPDATE, at any level gives a
+ * distribution column a new value.  tie is what the statement is tied to, or
+ * NULL: assigning that value is no change.
+ */
+extern void rh_classify_check_key_change(Query *query, const RhKeyTie *tie);
+
+#endif							/* RH_CLASSIFY_H */

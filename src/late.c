@@ -1,0 +1,148 @@
+/*-------------------------------------------------------------------------
+ *
+ * late.c
+ *	  Statements that are planned when they are executed.
+ *
+ * While a table is being distributed, a plan over it may not be kept: a
+ * transaction that holds a lock on the shell does not look for invalidations,
+ * and would go on reading the frozen local rows.  So such a plan is only the
+ * query, and ExecutorStart plans it, by the map of that moment.  A statement
+ * that changes or locks rows takes the gate of the whole group first, so that
+ * the moment when the table becomes distributed lies before or after it.
+ *
+ * The same hook is the last line of defence: a plan that was made when a
+ * relation was local never runs once it is distributed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "nodes/extensible.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "shmem/gate.h"
+#include "shmem/map.h"
+#include "src/classify.h"
+#include "src/late.h"
+#include "src/planner.h"
+#include "src/rehouse.h"
+#include "src/router.h"
+#include "utils/lsyscache.h"
+
+static ExecutorStart_hook_type prev_ExecutorStart = NULL;
+
+static Node *
+create_late_state(CustomScan *scan)
+{
+	elog(ERROR, "a statement that is to be planned at execution has not been planned");
+	return NULL;
+}
+
+static const CustomScanMethods late_methods = {
+	.CustomName = "rehouse late planning",
+	.CreateCustomScanState = create_late_state,
+};
+
+PlannedStmt *
+rh_late_plan(Query *query, int cursor_options)
+{
+	List	   *rtable;
+	CustomScan *scan = rh_router_make_scan(query, &late_methods, &rtable);
+
+	scan->custom_private = list_make2(copyObject(query), makeInteger(cursor_options));
+	return rh_router_make_stmt(query, &scan->scan.plan, rtable,
+							   cursor_options & ~CURSOR_OPT_SCROLL);
+}
+
+/* The late plan in a statement, or NULL. */
+static CustomScan *
+find_late_plan(PlannedStmt *stmt)
+{
+	Plan	   *plan = stmt->planTree;
+
+	if (plan != NULL && IsA(plan, CustomScan) && ((CustomScan *) plan)->methods == &late_methods)
+		return (CustomScan *) plan;
+	return NULL;
+}
+
+/*
+ * Before a change of tables in transit: hold what their cutover takes, so that
+ * the map read after this stays true until the transaction has ended.
+ */
+static void
+take_gates(PlannedStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+		RhPlacement *placements;
+		RhTable		table;
+
+		if (rte->rtekind == RTE_RELATION && rte->relid >= FirstNormalObjectId &&
+			rte->rellockmode > AccessShareLock && rh_map_table(rte->relid, &table) &&
+			table.state == RH_STATE_TRANSIT)
+			(void) rh_gate_route_all(table.colocation_id, &placements);
+	}
+}
+
+/* Raise an error for a plan that would read a shell's frozen rows. */
+static void
+check_not_stale(PlannedStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+		RhTable		table;
+
+		if (rte->rtekind != RTE_RELATION || rte->relid < FirstNormalObjectId ||
+			rte->relkind != RELKIND_RELATION || rh_planned_distributed(rte) ||
+			!rh_map_table(rte->relid, &table) || table.state != RH_STATE_DISTRIBUTED ||
+			table.kind != RH_KIND_HASH)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("table \"%s\" has been distributed since the statement was planned",
+						get_rel_name(rte->relid)),
+				 errhint("Run the statement again.")));
+	}
+}
+
+static void
+rh_ExecutorStart(QueryDesc *queryDesc, int eflags)
+{
+	PlannedStmt *stmt = queryDesc->plannedstmt;
+	CustomScan *late = find_late_plan(stmt);
+
+	if (late != NULL)
+	{
+		Query	   *query = copyObject(linitial_node(Query, late->custom_private));
+
+		if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+			take_gates(stmt);
+		stmt = rh_plan_now(query, queryDesc->sourceText,
+						   intVal(lsecond(late->custom_private)), queryDesc->params);
+		queryDesc->plannedstmt = stmt;
+	}
+	else if (stmt->planTree != NULL && !rh_router_is_plan(stmt->planTree) && rh_map_available())
+		check_not_stale(stmt);
+
+	if (prev_ExecutorStart)
+		prev_ExecutorStart(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+}
+
+void
+rh_late_init(void)
+{
+	RegisterCustomScanMethods(&late_methods);
+	prev_ExecutorStart = ExecutorStart_hook;
+	ExecutorStart_hook = rh_ExecutorStart;
+}

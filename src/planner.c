@@ -1,0 +1,157 @@
+/*-------------------------------------------------------------------------
+ *
+ * planner.c
+ *	  The planner hook: which way a statement goes.
+ *
+ *	  no distributed table				PostgreSQL's planner
+ *	  a table in transit				planned at each execution (late.c)
+ *	  tied to one value of the key		one statement on one node (router)
+ *	  everything else					gather.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "parser/parsetree.h"
+#include "shmem/map.h"
+#include "src/classify.h"
+#include "src/gather.h"
+#include "src/keytie.h"
+#include "src/late.h"
+#include "src/planner.h"
+#include "src/rehouse.h"
+#include "src/router.h"
+#include "src/ship.h"
+#include "utils/lsyscache.h"
+
+static planner_hook_type prev_planner = NULL;
+
+/* Planning at execution: tables in transit are what the map says they are. */
+static bool planning_now = false;
+
+static PlannedStmt *
+plan_local(Query *parse, const char *query_string, int cursor_options,
+		   ParamListInfo bound_params)
+{
+	if (prev_planner)
+		return prev_planner(parse, query_string, cursor_options, bound_params);
+	return standard_planner(parse, query_string, cursor_options, bound_params);
+}
+
+/* See rh_planned_distributed. */
+static PlannedStmt *
+mark_distributed(PlannedStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+		RhTable		table;
+
+		if (rte->rtekind == RTE_RELATION && rte->relid >= FirstNormalObjectId &&
+			rte->relkind == RELKIND_RELATION && rh_map_table(rte->relid, &table))
+			rh_planned_distributed(rte) = true;
+	}
+	return stmt;
+}
+
+/* What may be done to a distributed table in principle? */
+static void
+check_supported(Query *query, const RhTableUse *use)
+{
+	RangeTblEntry *target;
+	RhTable		table;
+
+	if (query->resultRelation == 0)
+		return;
+	target = rt_fetch(query->resultRelation, query->rtable);
+	if (target->rtekind != RTE_RELATION || !rh_map_table(target->relid, &table))
+		return;
+	if (query->commandType == CMD_MERGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("MERGE into distributed table \"%s\" is not supported",
+						get_rel_name(target->relid)),
+				 errhint("Use INSERT .. ON CONFLICT, UPDATE and DELETE.")));
+	if (use->row_security)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change distributed table \"%s\" through row-level security policies or check options",
+						get_rel_name(target->relid)),
+				 errhint("Change the rows as a role to which the policies do not apply, or without the view.")));
+}
+
+/* The plan of a statement on one node, or NULL when it is not single-tenant. */
+static PlannedStmt *
+plan_single_tenant(Query *parse, int cursor_options, const RhTableUse *use)
+{
+	RhShipment	shipment;
+	RhKeyTie	tie;
+
+	if (use->row_security || !rh_router_can_return(parse) || !rh_keytie_find(parse, &tie))
+		return NULL;
+	rh_classify_check_key_change(parse, &tie);
+	if (!rh_ship_query(parse, &shipment))
+		return NULL;
+	return rh_router_plan(parse, cursor_options, &tie, &shipment);
+}
+
+static PlannedStmt *
+rh_planner(Query *parse, const char *query_string, int cursor_options,
+		   ParamListInfo bound_params)
+{
+	RhTableUse	use = {0};
+	PlannedStmt *stmt;
+
+	if (parse->commandType == CMD_UTILITY || !rh_map_available())
+		return plan_local(parse, query_string, cursor_options, bound_params);
+	rh_classify_tables(parse, &use);
+	if (use.in_transit && !planning_now)
+		return rh_late_plan(parse, cursor_options);
+	if (!use.distributed)
+	{
+		stmt = plan_local(parse, query_string, cursor_options, bound_params);
+		return use.functions ? mark_distributed(stmt) : stmt;
+	}
+
+	check_supported(parse, &use);
+	stmt = plan_single_tenant(parse, cursor_options, &use);
+	if (stmt != NULL)
+		return stmt;
+	rh_classify_check_key_change(parse, NULL);
+	return mark_distributed(rh_gather_plan(parse, query_string, cursor_options, bound_params));
+}
+
+PlannedStmt *
+rh_plan_now(Query *parse, const char *query_string, int cursor_options,
+			ParamListInfo bound_params)
+{
+	bool		before = planning_now;
+	PlannedStmt *stmt;
+
+	planning_now = true;
+	PG_TRY();
+	{
+		stmt = planner(parse, query_string, cursor_options, bound_params);
+	}
+	PG_FINALLY();
+	{
+		planning_now = before;
+	}
+	PG_END_TRY();
+	return stmt;
+}
+
+void
+rh_planner_init(void)
+{
+	prev_planner = planner_hook;
+	planner_hook = rh_planner;
+	rh_router_init();
+	rh_late_init();
+}

@@ -1,0 +1,304 @@
+/*-------------------------------------------------------------------------
+ *
+ * template.c
+ *	  Statements for workers: an analysed query printed once, with holes where
+ *	  the bucket's schema goes.
+ *
+ * The server's own printer makes the text, under an empty search path, so that
+ * every relation outside pg_catalog stands there with its schema.  The
+ * server's own grammar then says where: a RangeVar with a schema that resolves
+ * to one of our tables is cut there.  RangeVars that name a CTE, or an alias
+ * after FOR UPDATE OF, have no schema and are left alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/value.h"
+#include "parser/parser.h"
+#include "shmem/map.h"
+#include "src/names.h"
+#include "src/template.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/ruleutils.h"
+
+/* A name of ours in the printed text. */
+typedef struct Cut
+{
+	int			location;		/* where its schema's name begins */
+	char	   *schema;
+} Cut;
+
+/* What collect_cuts gathers. */
+typedef struct CutContext
+{
+	Cut		   *cuts;
+	int			count;
+	int			room;
+} CutContext;
+
+/* The statements that have got a number, by what makes them the same. */
+typedef struct StatementEntry
+{
+	uint64		hash;			/* of all that follows (must be first) */
+	uint64		statement_id;
+	char	   *identity;		/* text, types and generations as one string */
+	int			identity_len;
+} StatementEntry;
+
+#define MAX_STATEMENTS 4096
+
+static HTAB *statements = NULL;
+static MemoryContext statement_context = NULL;
+static uint64 last_statement_id = 0;
+
+int
+rh_template_printing_modes(void)
+{
+	int			level;
+
+	if (DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES &&
+		extra_float_digits >= 1 && standard_conforming_strings && !quote_all_identifiers)
+		return 0;
+
+	level = NewGUCNestLevel();
+	(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "3", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+void
+rh_template_printing_done(int level)
+{
+	if (level > 0)
+		AtEOXact_GUC(true, level);
+}
+
+/* Print a query, which is scribbled upon, with every relation's schema. */
+static char *
+print_query(Query *query)
+{
+	OverrideSearchPath path = {.schemas = NIL,.addCatalog = true,.addTemp = false};
+	int			level = rh_template_printing_modes();
+	char	   *text;
+
+	PushOverrideSearchPath(&path);
+	text = pg_get_querydef(query, false);
+	PopOverrideSearchPath();
+	rh_template_printing_done(level);
+	return text;
+}
+
+/* Remember a qualified name when it is that of a table of ours. */
+static void
+add_cut(CutContext *context, char *schema, char *relname, int location)
+{
+	Oid			nspid = get_namespace_oid(schema, true);
+	Oid			relid = OidIsValid(nspid) ? get_relname_relid(relname, nspid) : InvalidOid;
+	RhTable		table;
+
+	if (!OidIsValid(relid) || !rh_map_table(relid, &table))
+		return;
+	if (context->count == context->room)
+	{
+		context->room = Max(8, context->room * 2);
+		context->cuts = context->cuts == NULL ?
+			palloc(context->room * sizeof(Cut)) :
+			repalloc(context->cuts, context->room * sizeof(Cut));
+	}
+	context->cuts[context->count].location = location;
+	context->cuts[context->count].schema = schema;
+	context->count++;
+}
+
+/* Find the tables of ours, and casts to their row types. */
+static bool
+collect_cuts(Node *node, void *arg)
+{
+	CutContext *context = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeVar))
+	{
+		RangeVar   *rv = (RangeVar *) node;
+
+		if (rv->schemaname != NULL)
+			add_cut(context, rv->schemaname, rv->relname, rv->location);
+		return false;
+	}
+	if (IsA(node, TypeName) && list_length(((TypeName *) node)->names) == 2)
+	{
+		TypeName   *type = (TypeName *) node;
+
+		add_cut(context, strVal(linitial(type->names)), strVal(lsecond(type->names)),
+				type->location);
+	}
+	return raw_expression_tree_walker(node, collect_cuts, context);
+}
+
+static int
+compare_cuts(const void *a, const void *b)
+{
+	int			left = ((const Cut *) a)->location;
+	int			right = ((const Cut *) b)->location;
+
+	return (left > right) - (left < right);
+}
+
+List *
+rh_template_make_destructive(Query *query)
+{
+	char	   *text = print_query(query);
+	List	   *raw = raw_parser(text, RAW_PARSE_DEFAULT);
+	CutContext	context = {0};
+	List	   *template = NIL;
+	int			done = 0;
+
+	if (list_length(raw) != 1)
+		elog(ERROR, "printed statement does not parse as one: %s", text);
+	collect_cuts(linitial_node(RawStmt, raw)->stmt, &context);
+	if (context.count > 1)
+		qsort(context.cuts, context.count, sizeof(Cut), compare_cuts);
+
+	for (int i = 0; i < context.count; i++)
+	{
+		Cut		   *cut = &context.cuts[i];
+		const char *printed = quote_identifier(cut->schema);
+		int			length = strlen(printed);
+
+		if (strncmp(text + cut->location, printed, length) != 0)
+			elog(ERROR, "printed statement has no schema at offset %d: %s", cut->location, text);
+		template = lappend(template,
+						   makeString(pnstrdup(text + done, cut->location - done)));
+		template = lappend(template, makeString(cut->schema));
+		done = cut->location + length;
+	}
+	return lappend(template, makeString(pstrdup(text + done)));
+}
+
+List *
+rh_template_make(Query *query)
+{
+	return rh_template_make_destructive(copyObject(query));
+}
+
+void
+rh_template_render(StringInfo buf, List *template, uint32 bucket_id, int32 generation)
+{
+	bool		hole = false;
+	ListCell   *lc;
+
+	foreach(lc, template)
+	{
+		if (hole)
+		{
+			char		schema[NAMEDATALEN];
+
+			rh_shard_schema(schema, strVal(lfirst(lc)), bucket_id, generation);
+			appendStringInfoString(buf, quote_identifier(schema));
+		}
+		else
+			appendStringInfoString(buf, strVal(lfirst(lc)));
+		hole = !hole;
+	}
+}
+
+/* All that makes a statement the same one, as a string of bytes. */
+static void
+build_identity(StringInfo buf, List *template, int nparams, const Oid *param_types, List *relids)
+{
+	ListCell   *lc;
+
+	foreach(lc, template)
+	{
+		appendStringInfoString(buf, strVal(lfirst(lc)));
+		appendStringInfoChar(buf, '\0');
+	}
+	if (nparams > 0)
+		appendBinaryStringInfo(buf, (const char *) param_types, nparams * sizeof(Oid));
+	foreach(lc, relids)
+	{
+		RhTable		table;
+
+		if (!rh_map_table(lfirst_oid(lc), &table))
+			continue;
+		appendBinaryStringInfo(buf, (const char *) &table.relid, sizeof(Oid));
+		appendBinaryStringInfo(buf, (const char *) &table.ddl_generation, sizeof(int32));
+	}
+}
+
+/* Begin with an empty table; also when it has grown too large. */
+static void
+reset_statements(void)
+{
+	HASHCTL		ctl = {0};
+
+	if (statement_context == NULL)
+		statement_context = AllocSetContextCreate(TopMemoryContext, "rehouse statements",
+												  ALLOCSET_DEFAULT_SIZES);
+	else
+		MemoryContextReset(statement_context);
+	ctl.keysize = sizeof(uint64);
+	ctl.entrysize = sizeof(StatementEntry);
+	ctl.hcxt = statement_context;
+	statements = hash_create("rehouse statements", 256, &ctl,
+							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+uint64
+rh_template_statement_id(List *template, int nparams, const Oid *param_types, List *relids)
+{
+	StringInfoData identity;
+	StatementEntry *entry;
+	uint64		hash;
+	bool		found;
+
+	initStringInfo(&identity);
+	build_identity(&identity, template, nparams, param_types, relids);
+	hash = hash_bytes_extended((unsigned char *) identity.data, identity.len, 0);
+
+	/* Numbers are never used again, so forgetting costs preparing once more. */
+	if (statements == NULL || hash_get_num_entries(statements) >= MAX_STATEMENTS)
+		reset_statements();
+	entry = hash_search(statements, &hash, HASH_FIND, &found);
+	if (found && entry->identity_len == identity.len &&
+		memcmp(entry->identity, identity.data, identity.len) == 0)
+	{
+		pfree(identity.data);
+		return entry->statement_id;
+	}
+	if (!found)
+	{
+		char	   *kept = MemoryContextAlloc(statement_context, identity.len);
+
+		memcpy(kept, identity.data, identity.len);
+		entry = hash_search(statements, &hash, HASH_ENTER, NULL);
+		entry->identity = kept;
+		entry->identity_len = identity.len;
+		entry->statement_id = ++last_statement_id;
+		pfree(identity.data);
+		return entry->statement_id;
+	}
+
+	/* Two statements with one hash: the later one is not shared. */
+	pfree(identity.data);
+	return ++last_statement_id;
+}
