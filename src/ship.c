@@ -507,6 +507,7 @@ ship_mutator(Node *node, ShipContext *context)
 		case T_List:
 		case T_TargetEntry:
 		case T_JoinExpr:
+		case T_CaseWhen:
 		case T_RangeTblRef:
 		case T_OnConflictExpr:
 		case T_SetOperationStmt:

@@ -17,9 +17,12 @@
 #include "catalog/namespace.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
 #include "parser/parser.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "shmem/map.h"
 #include "src/names.h"
 #include "src/template.h"
@@ -163,20 +166,119 @@ compare_cuts(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+/*
+ * Does an INSERT's target list take its source's columns as they are?  The
+ * printer writes the source without looking.
+ */
+static bool
+takes_source_as_is(Query *query, Index source)
+{
+	RangeTblEntry *rte = rt_fetch(source, query->rtable);
+	int			column = 0;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		Var		   *var = (Var *) ((TargetEntry *) lfirst(lc))->expr;
+
+		column++;
+		if (!IsA(var, Var) || var->varno != source || var->varattno != column)
+			return false;
+	}
+	return column == list_length(rte->eref->colnames);
+}
+
+/* Put a sub-select around an INSERT's source that yields the target list. */
+static void
+wrap_source(Query *query, Index source)
+{
+	RangeTblEntry *rte = rt_fetch(source, query->rtable);
+	RangeTblEntry *outer = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	Query	   *select = makeNode(Query);
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	IncrementVarSublevelsUp((Node *) rte, 1, 1);
+	ref->rtindex = 1;
+	select->commandType = CMD_SELECT;
+	select->canSetTag = true;
+	select->rtable = list_make1(rte);
+	select->jointree = makeFromExpr(list_make1(ref), NULL);
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+		Node	   *expr = (Node *) entry->expr;
+		AttrNumber	column = foreach_current_index(lc) + 1;
+
+		ChangeVarNodes(expr, source, 1, 0);
+		IncrementVarSublevelsUp(expr, 1, 1);
+		select->targetList = lappend(select->targetList,
+									 makeTargetEntry((Expr *) expr, column, entry->resname, false));
+		names = lappend(names, makeString(entry->resname));
+		entry->expr = (Expr *) makeVar(source, column, exprType(expr), exprTypmod(expr),
+									   exprCollation(expr), 0);
+	}
+	outer->rtekind = RTE_SUBQUERY;
+	outer->subquery = select;
+	outer->eref = makeAlias("source", names);
+	lfirst(list_nth_cell(query->rtable, source - 1)) = outer;
+}
+
+/*
+ * Defaults that the rewriter has added to the target list of an INSERT .. SELECT
+ * or of a multi-row VALUES get lost in print; so put them into the source.
+ */
+static void
+repair_inserts(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->cteList)
+		repair_inserts(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery));
+	if (query->commandType != CMD_INSERT)
+		return;
+	foreach(lc, query->jointree->fromlist)
+	{
+		Index		source = lfirst_node(RangeTblRef, lc)->rtindex;
+
+		if (!takes_source_as_is(query, source))
+			wrap_source(query, source);
+	}
+}
+
+/* A RangeVar that the grammar puts into its tree twice is still one place. */
+static void
+remove_doubles(CutContext *context)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < context->count; i++)
+		if (kept == 0 || context->cuts[kept - 1].location != context->cuts[i].location)
+			context->cuts[kept++] = context->cuts[i];
+	context->count = kept;
+}
+
 List *
 rh_template_make_destructive(Query *query)
 {
-	char	   *text = print_query(query);
-	List	   *raw = raw_parser(text, RAW_PARSE_DEFAULT);
 	CutContext	context = {0};
 	List	   *template = NIL;
 	int			done = 0;
+	char	   *text;
+	List	   *raw;
 
+	repair_inserts(query);
+	text = print_query(query);
+	raw = raw_parser(text, RAW_PARSE_DEFAULT);
 	if (list_length(raw) != 1)
 		elog(ERROR, "printed statement does not parse as one: %s", text);
 	collect_cuts(linitial_node(RawStmt, raw)->stmt, &context);
 	if (context.count > 1)
+	{
 		qsort(context.cuts, context.count, sizeof(Cut), compare_cuts);
+		remove_doubles(&context);
+	}
 
 	for (int i = 0; i < context.count; i++)
 	{
