@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * gather.c
+ *	  Statements that are not single-tenant: which way each goes, and what is
+ *	  done to a query before PostgreSQL's planner sees it.
+ *
+ * A distributed relation stays in the query as what it is, so that statistics,
+ * unique indexes and join removal go on to work; gather_path.c gives it its
+ * paths.  Only where the executor would want to find a row of it again (the
+ * statement locks rows of a local table, or changes one) is it wrapped into a
+ * sub-select, whose rows the executor keeps instead of their addresses.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/planner.h"
+#include "parser/parsetree.h"
+#include "src/gather.h"
+#include "src/gather_scan.h"
+#include "src/insert.h"
+#include "src/multi_dml.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+static bool
+is_sharded_entry(RangeTblEntry *rte)
+{
+	return rte->rtekind == RTE_RELATION && rh_gather_is_sharded(rte->relid);
+}
+
+/* Is the target of a data-changing query distributed? */
+static bool
+changes_sharded(Query *query)
+{
+	return query->commandType != CMD_SELECT && query->resultRelation > 0 &&
+		is_sharded_entry(rt_fetch(query->resultRelation, query->rtable));
+}
+
+/*
+ * SELECT all columns FROM the relation, in place of the relation itself.  The
+ * column numbers stay; a dropped column's place is taken by a null.  The barrier keeps
+ * the planner from pulling it up again.
+ */
+static void
+wrap_relation(RangeTblEntry *rte)
+{
+	Relation	rel = RelationIdGetRelation(rte->relid);
+	TupleDesc	desc = RelationGetDescr(rel);
+	RangeTblEntry *inner = copyObject(rte);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	Query	   *query = makeNode(Query);
+
+	ref->rtindex = 1;
+	inner->lateral = false;
+	inner->inFromCl = true;
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(inner);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Expr	   *column;
+
+		if (att->attisdropped)
+			column = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
+		else
+			column = (Expr *) makeVar(1, att->attnum, att->atttypid, att->atttypmod,
+									  att->attcollation, 0);
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry(column, i + 1, pstrdup(NameStr(att->attname)),
+													false));
+	}
+	RelationClose(rel);
+
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = query;
+	rte->security_barrier = true;
+	rte->relid = InvalidOid;
+	rte->relkind = 0;
+	rte->rellockmode = 0;
+	rte->inh = false;
+	rte->enrname = NULL;
+	rte->requiredPerms = 0;
+	rte->checkAsUser = InvalidOid;
+	rte->selectedCols = NULL;
+	rte->securityQuals = NIL;
+}
+
+/* The row marks of one query level: those of distributed relations go with their scans. */
+static void
+move_row_marks(Query *query)
+{
+	List	   *kept = NIL;
+	ListCell   *cell;
+
+	foreach(cell, query->rowMarks)
+	{
+		RowMarkClause *mark = lfirst(cell);
+		RangeTblEntry *rte = rt_fetch(mark->rti, query->rtable);
+
+		if (is_sharded_entry(rte))
+			rh_gather_mark_locked(rte, mark);
+		else
+			kept = lappend(kept, mark);
+	}
+	query->rowMarks = kept;
+	if (kept == NIL)
+		query->hasForUpdate = false;
+}
+
+static bool
+prepare_walker(Node *node, void *context)
+{
+	Query	   *query = (Query *) node;
+	ListCell   *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, prepare_walker, context);
+
+	if (changes_sharded(query))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change distributed table \"%s\" in a WITH query of a statement over many tenants",
+						get_rel_name(rt_fetch(query->resultRelation, query->rtable)->relid)),
+				 errhint("Run the change as a statement of its own, or tie all tables of the statement to one value of their distribution columns.")));
+	move_row_marks(query);
+	if (query->rowMarks != NIL || query->commandType == CMD_UPDATE ||
+		query->commandType == CMD_DELETE || query->commandType == CMD_MERGE)
+		foreach(cell, query->rtable)
+			if (is_sharded_entry(lfirst(cell)))
+				wrap_relation(lfirst(cell));
+	return query_tree_walker(query, prepare_walker, context, 0);
+}
+
+PlannedStmt *
+rh_gather_plan(Query *parse, const char *query_string, int cursor_options,
+			   ParamListInfo bound_params)
+{
+	if (changes_sharded(parse))
+	{
+		switch (parse->commandType)
+		{
+			case CMD_INSERT:
+				return rh_insert_plan(parse, query_string, cursor_options, bound_params);
+			case CMD_UPDATE:
+			case CMD_DELETE:
+				return rh_multi_dml_plan(parse, cursor_options, bound_params);
+			default:
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("MERGE into distributed table \"%s\" is not supported",
+								get_rel_name(rt_fetch(parse->resultRelation, parse->rtable)->relid)),
+						 errhint("Use INSERT .. ON CONFLICT, or UPDATE and INSERT.")));
+		}
+	}
+	prepare_walker((Node *) parse, NULL);
+
+	/* a parallel worker has no connections */
+	return standard_planner(parse, query_string, cursor_options & ~CURSOR_OPT_PARALLEL_OK,
+							bound_params);
+}
+
+void
+rh_gather_init(void)
+{
+	RegisterCustomScanMethods(&rh_gather_scan_methods);
+	rh_gather_path_init();
+	rh_multi_dml_init();
+	rh_insert_init();
+}

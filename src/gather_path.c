@@ -1,0 +1,438 @@
+/*-------------------------------------------------------------------------
+ *
+ * gather_path.c
+ *	  The planner's view of a distributed relation: its size, its paths, and
+ *	  the statement that a chosen path sends.
+ *
+ * The hooks act on every relation that is sharded, whoever plans: also on one
+ * that comes into a query behind the planner hook's back, when the planner
+ * inlines an SQL function.  All of PostgreSQL's own paths for it are dropped,
+ * since its local rows are not the table's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "catalog/heap.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/plancat.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "src/gather.h"
+#include "src/gather_scan.h"
+#include "src/rehouse.h"
+#include "src/template.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+/*
+ * Costs in the planner's units: a round trip, and a row through the wire.  A
+ * row that is read locally costs 0.01; one that is sent is formed, sent,
+ * received and taken apart again.
+ */
+#define ROUND_TRIP_COST 100.0
+#define SENT_ROW_COST 0.1
+#define SENT_BYTE_COST 0.001
+
+/* The size that is assumed of a table that nobody has counted. */
+#define UNKNOWN_ROWS_PER_BUCKET 1000.0
+
+static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
+static get_relation_info_hook_type prev_get_relation_info_hook = NULL;
+
+static Plan *plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
+					   List *clauses, List *custom_plans);
+
+static const CustomPathMethods gather_path_methods = {
+	.CustomName = "Rehouse Gather",
+	.PlanCustomPath = plan_scan,
+};
+
+bool
+rh_gather_is_sharded(Oid relid)
+{
+	RhTable		table;
+
+	return rh_map_available() && rh_map_table(relid, &table) &&
+		table.kind == RH_KIND_HASH && table.state == RH_STATE_DISTRIBUTED;
+}
+
+/* ------------------------------------------------------------------------
+ * Row locks, kept in a field that a plain relation's entry does not use and
+ * that every copy of the entry keeps
+ * ------------------------------------------------------------------------
+ */
+
+void
+rh_gather_mark_locked(RangeTblEntry *rte, RowMarkClause *mark)
+{
+	rte->enrname = psprintf("%d %d", (int) mark->strength, (int) mark->waitPolicy);
+}
+
+RowMarkClause *
+rh_gather_lock_of(RangeTblEntry *rte)
+{
+	RowMarkClause *mark;
+	int			strength;
+	int			policy;
+
+	if (rte->rtekind != RTE_RELATION || rte->enrname == NULL ||
+		sscanf(rte->enrname, "%d %d", &strength, &policy) != 2)
+		return NULL;
+	mark = makeNode(RowMarkClause);
+	mark->rti = 1;
+	mark->strength = strength;
+	mark->waitPolicy = policy;
+	return mark;
+}
+
+/* ------------------------------------------------------------------------
+ * Sizes and paths
+ * ------------------------------------------------------------------------
+ */
+
+static void
+rh_get_relation_info_hook(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	RhTable		table;
+
+	if (prev_get_relation_info_hook)
+		prev_get_relation_info_hook(root, relid, inhparent, rel);
+	if (!rh_gather_is_sharded(relid) || !rh_map_table(relid, &table))
+		return;
+	rel->tuples = table.estimated_rows > 0 ? table.estimated_rows :
+		Max(rel->tuples, UNKNOWN_ROWS_PER_BUCKET * table.bucket_count);
+	rel->pages = (BlockNumber) Max(1.0, rel->tuples * 100.0 / BLCKSZ);
+	rel->allvisfrac = 0;
+	rel->rel_parallel_workers = 0;
+}
+
+/* Is a clause the key's tie (at planning, for costs)? */
+static bool
+ties_key(List *clauses, Index varno, AttrNumber key_attnum)
+{
+	ListCell   *cell;
+
+	foreach(cell, clauses)
+	{
+		RhScanTie	tie;
+
+		if (rh_sendable_key_tie((Node *) lfirst_node(RestrictInfo, cell)->clause, varno,
+							key_attnum, &tie))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A path, unparameterised or parameterised by outer relations.  What the nodes
+ * do comes before the first row, so that a join asks its smaller side first
+ * and no stream is opened long before it is read.
+ */
+static void
+add_scan_path(PlannerInfo *root, RelOptInfo *rel, const RhTable *table, ParamPathInfo *param_info)
+{
+	CustomPath *path = makeNode(CustomPath);
+	double		rows = param_info ? param_info->ppi_rows : rel->rows;
+	bool		tied = ties_key(rel->baserestrictinfo, rel->relid, table->key_attnum) ||
+		(param_info && ties_key(param_info->ppi_clauses, rel->relid, table->key_attnum));
+	double		read_rows = tied ? rows : rel->tuples;
+	double		send = rows * (SENT_ROW_COST + SENT_BYTE_COST * rel->reltarget->width);
+
+	path->path.pathtype = T_CustomScan;
+	path->path.parent = rel;
+	path->path.pathtarget = rel->reltarget;
+	path->path.param_info = param_info;
+	path->path.rows = rows;
+	path->path.startup_cost = ROUND_TRIP_COST + read_rows * cpu_tuple_cost + send * 0.9 +
+		rel->baserestrictcost.startup;
+	path->path.total_cost = path->path.startup_cost + send * 0.1;
+	path->methods = &gather_path_methods;
+	add_path(rel, &path->path);
+}
+
+/* The callback of generate_implied_equalities_for_column: the key's member. */
+typedef struct KeyMember
+{
+	Index		varno;
+	AttrNumber	key_attnum;
+} KeyMember;
+
+static bool
+is_key_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
+			  EquivalenceMember *member, void *arg)
+{
+	KeyMember  *key = arg;
+	Node	   *expr = (Node *) member->em_expr;
+
+	while (IsA(expr, RelabelType))
+		expr = (Node *) ((RelabelType *) expr)->arg;
+	return IsA(expr, Var) && ((Var *) expr)->varno == key->varno &&
+		((Var *) expr)->varattno == key->key_attnum;
+}
+
+/* Paths that take the key from an outer row: one round trip, one bucket each. */
+static void
+add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RhTable *table)
+{
+	KeyMember	key = {rel->relid, table->key_attnum};
+	List	   *clauses = NIL;
+	List	   *done = NIL;
+	ListCell   *cell;
+
+	if (rel->has_eclass_joins)
+		clauses = generate_implied_equalities_for_column(root, rel, is_key_member, &key,
+														 rel->lateral_referencers);
+	foreach(cell, rel->joininfo)
+	{
+		RestrictInfo *rinfo = lfirst(cell);
+
+		if (join_clause_is_movable_to(rinfo, rel))
+			clauses = lappend(clauses, rinfo);
+	}
+	foreach(cell, clauses)
+	{
+		RestrictInfo *rinfo = lfirst(cell);
+		RhScanTie	tie;
+		Relids		outer;
+
+		if (!rh_sendable_key_tie((Node *) rinfo->clause, rel->relid, table->key_attnum, &tie) ||
+			tie.is_array)
+			continue;
+		outer = bms_union(rinfo->clause_relids, rel->lateral_relids);
+		outer = bms_del_member(outer, rel->relid);
+		if (bms_is_empty(outer) || bms_overlap(outer, rel->lateral_referencers))
+			continue;
+		if (list_member(done, outer))
+			continue;
+		done = lappend(done, outer);
+		add_scan_path(root, rel, table, get_baserel_parampathinfo(root, rel, outer));
+	}
+}
+
+static void
+rh_set_rel_pathlist_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	RhTable		table;
+
+	if (prev_set_rel_pathlist_hook)
+		prev_set_rel_pathlist_hook(root, rel, rti, rte);
+	if (rte->rtekind != RTE_RELATION || !rh_gather_is_sharded(rte->relid) ||
+		!rh_map_table(rte->relid, &table) || IS_DUMMY_REL(rel))
+		return;
+	if (rte->tablesample != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("TABLESAMPLE on distributed table \"%s\" is supported only for one tenant",
+						get_rel_name(rte->relid)),
+				 errhint("Use a filter such as random() < 0.01.")));
+
+	rel->pathlist = NIL;
+	rel->partial_pathlist = NIL;
+	rel->consider_parallel = false;
+	add_scan_path(root, rel, &table, rel->lateral_relids == NULL ? NULL :
+				  get_baserel_parampathinfo(root, rel, rel->lateral_relids));
+	add_parameterized_paths(root, rel, &table);
+}
+
+/* ------------------------------------------------------------------------
+ * The statement
+ * ------------------------------------------------------------------------
+ */
+
+/* A column as the scan tuple has it. */
+static Var *
+make_column(Index varno, Oid relid, AttrNumber attnum)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	if (attnum < 0)
+	{
+		const FormData_pg_attribute *att = SystemAttributeDefinition(attnum);
+
+		return makeVar(varno, attnum, att->atttypid, att->atttypmod, att->attcollation, 0);
+	}
+	get_atttypetypmodcoll(relid, attnum, &type, &typmod, &collation);
+	return makeVar(varno, attnum, type, typmod, collation, 0);
+}
+
+/* The same as it is sent; the shell's OID stands for that of all its shards. */
+static Expr *
+make_sent_column(Oid relid, AttrNumber attnum)
+{
+	if (attnum == TableOidAttributeNumber)
+		return (Expr *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid), ObjectIdGetDatum(relid),
+								  false, true);
+	return (Expr *) make_column(1, relid, attnum);
+}
+
+/*
+ * Fill in the columns that are needed: of the scan tuple (*scan_tlist, NIL when
+ * it is the whole relation's row type) and of the statement.
+ */
+static List *
+choose_columns(Bitmapset *needed, Index varno, Oid relid, List **scan_tlist, List **attrs)
+{
+	List	   *sent = NIL;
+	bool		whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, needed);
+	int			member = -1;
+
+	*scan_tlist = NIL;
+	*attrs = NIL;
+	if (whole_row)
+	{
+		Relation	rel = RelationIdGetRelation(relid);
+
+		for (AttrNumber att = 1; att <= RelationGetNumberOfAttributes(rel); att++)
+		{
+			if (TupleDescAttr(RelationGetDescr(rel), att - 1)->attisdropped)
+				continue;
+			*attrs = lappend_int(*attrs, att);
+			sent = lappend(sent, makeTargetEntry(make_sent_column(relid, att),
+												 list_length(sent) + 1,
+												 psprintf("c%d", att), false));
+		}
+		RelationClose(rel);
+		return sent;
+	}
+	while ((member = bms_next_member(needed, member)) >= 0)
+	{
+		AttrNumber	att = member + FirstLowInvalidHeapAttributeNumber;
+		int			resno = list_length(sent) + 1;
+
+		*scan_tlist = lappend(*scan_tlist,
+							  makeTargetEntry((Expr *) make_column(varno, relid, att), resno,
+											  NULL, false));
+		sent = lappend(sent, makeTargetEntry(make_sent_column(relid, att), resno,
+											 psprintf("c%d", resno), false));
+		*attrs = lappend_int(*attrs, resno);
+	}
+	return sent;
+}
+
+/* SELECT columns FROM shell WHERE clauses, as an analysed query. */
+static Query *
+make_remote_query(RangeTblEntry *rte, List *columns, List *clauses)
+{
+	Query	   *query = makeNode(Query);
+	RangeTblEntry *shell = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	RowMarkClause *mark = rh_gather_lock_of(rte);
+
+	shell->rtekind = RTE_RELATION;
+	shell->relid = rte->relid;
+	shell->relkind = rte->relkind;
+	shell->rellockmode = AccessShareLock;
+	shell->eref = makeAlias(get_rel_name(rte->relid), copyObject(rte->eref->colnames));
+	shell->inh = true;
+	shell->inFromCl = true;
+	shell->requiredPerms = ACL_SELECT;
+	ref->rtindex = 1;
+
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(shell);
+	query->jointree = makeFromExpr(list_make1(ref),
+								   clauses == NIL ? NULL : (Node *) make_ands_explicit(clauses));
+	query->targetList = columns;
+	if (mark != NULL)
+	{
+		query->rowMarks = list_make1(mark);
+		query->hasForUpdate = true;
+	}
+	return query;
+}
+
+/*
+ * Divide the clauses: those that are sent, in *sent as they are sent, and
+ * those that are checked here.  A leaky one may not run before the quals of a security
+ * barrier, wherever it runs.
+ */
+static List *
+divide_clauses(RelOptInfo *rel, RhSendable *ship, List *clauses, List **sent)
+{
+	List	   *kept = NIL;
+	ListCell   *cell;
+
+	foreach(cell, clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, cell);
+		Node	   *form = NULL;
+
+		if (rinfo->pseudoconstant)
+			continue;
+		if (rinfo->leakproof || rinfo->security_level <= rel->baserestrict_min_security)
+			form = rh_sendable_form(ship, (Node *) rinfo->clause);
+		if (form != NULL)
+			*sent = lappend(*sent, form);
+		else
+			kept = lappend(kept, rinfo);
+	}
+	return kept;
+}
+
+static Plan *
+plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
+		  List *clauses, List *custom_plans)
+{
+	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
+	CustomScan *scan = makeNode(CustomScan);
+	RhSendable		ship = {.varno = rel->relid, .relid = rte->relid};
+	RhScanSpec	spec = {.way = "gather"};
+	RhTable		table;
+	Bitmapset  *needed = NULL;
+	List	   *sent = NIL;
+	List	   *columns;
+	ListCell   *cell;
+
+	if (!rh_map_table(rte->relid, &table))
+		elog(ERROR, "relation %u is not distributed any more", rte->relid);
+	scan->scan.plan.targetlist = tlist;
+	scan->scan.plan.qual =
+		extract_actual_clauses(divide_clauses(rel, &ship, clauses, &sent), false);
+	scan->scan.scanrelid = rel->relid;
+	scan->flags = path->flags;
+	scan->methods = &rh_gather_scan_methods;
+
+	pull_varattnos((Node *) tlist, rel->relid, &needed);
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &needed);
+	pull_varattnos((Node *) scan->scan.plan.qual, rel->relid, &needed);
+	columns = choose_columns(needed, rel->relid, rte->relid, &scan->custom_scan_tlist, &spec.attrs);
+
+	spec.template = rh_template_make(make_remote_query(rte, columns, sent));
+	spec.locks_rows = rh_gather_lock_of(rte) != NULL;
+	spec.check_as_user = rte->checkAsUser;
+	rh_scan_set_key(&spec, &table);
+	spec.nparams = list_length(ship.params);
+	scan->custom_exprs = ship.params;
+	foreach(cell, clauses)
+	{
+		RhScanTie	tie;
+
+		if (rh_sendable_key_tie((Node *) lfirst_node(RestrictInfo, cell)->clause, rel->relid,
+							table.key_attnum, &tie))
+			rh_scan_add_tie(&spec, &scan->custom_exprs, &tie);
+	}
+	scan->custom_private = rh_scan_to_private(&spec);
+	return &scan->scan.plan;
+}
+
+void
+rh_gather_path_init(void)
+{
+	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = rh_set_rel_pathlist_hook;
+	prev_get_relation_info_hook = get_relation_info_hook;
+	get_relation_info_hook = rh_get_relation_info_hook;
+}

@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * multi_dml.c
+ *	  UPDATE, DELETE and co-located INSERT .. SELECT of many tenants: planning.
+ *
+ * The statement runs as it stands on every bucket, which gives the same as on
+ * one server when all its tables are joined on their distribution columns.
+ * Nothing of it is planned here; the plan is one custom scan with the
+ * statement's template.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "src/classify.h"
+#include "src/copart.h"
+#include "src/gather.h"
+#include "src/gather_scan.h"
+#include "src/multi_dml.h"
+#include "src/multi_dml_scan.h"
+#include "src/router.h"
+#include "src/sendable.h"
+#include "src/ship.h"
+#include "src/template.h"
+#include "utils/lsyscache.h"
+
+/* Restrictions of the target's key in the WHERE clause. */
+static void
+add_ties(RhScanSpec *spec, List **exprs, Query *query, AttrNumber key_attnum)
+{
+	List	   *clauses = make_ands_implicit((Expr *) query->jointree->quals);
+	ListCell   *cell;
+
+	foreach(cell, clauses)
+	{
+		RhScanTie	tie;
+
+		if (rh_sendable_key_tie(lfirst(cell), query->resultRelation, key_attnum, &tie) &&
+			rh_sendable_is_constant(tie.value, 0))
+			rh_scan_add_tie(spec, exprs, &tie);
+	}
+}
+
+/* The plan of a statement that every bucket may run by itself. */
+static PlannedStmt *
+make_plan(Query *query, RhShipment *shipment, const RhTable *table, int cursor_options)
+{
+	List	   *rtable;
+	CustomScan *scan = rh_router_make_scan(query, &rh_multi_dml_scan_methods, &rtable);
+	RhScanSpec	spec = {.way = "every bucket"};
+	List	   *exprs = list_copy(shipment->values);
+	ListCell   *cell;
+
+	spec.template = rh_template_make(shipment->query);
+	spec.nparams = list_length(exprs);
+	rh_scan_set_key(&spec, table);
+	if (query->commandType != CMD_INSERT)
+		add_ties(&spec, &exprs, query, table->key_attnum);
+	foreach(cell, exprs)
+		scan->custom_exprs = lappend(scan->custom_exprs, expression_planner(lfirst(cell)));
+	scan->custom_private = rh_scan_to_private(&spec);
+	return rh_router_make_stmt(query, (Plan *) scan, rtable, cursor_options);
+}
+
+static bool
+has_row_security(Query *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->rtable)
+		if (((RangeTblEntry *) lfirst(cell))->securityQuals != NIL)
+			return true;
+	return query->withCheckOptions != NIL;
+}
+
+static void
+refuse(Query *query, const char *reason)
+{
+	RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot run %s of distributed table \"%s\" on all tenants at once",
+					query->commandType == CMD_UPDATE ? "UPDATE" : "DELETE",
+					get_rel_name(rte->relid)),
+			 errdetail("The statement cannot run on each shard by itself: %s.", reason),
+			 errhint("Join its tables on their distribution columns, or tie it to one value of the distribution column.")));
+}
+
+PlannedStmt *
+rh_multi_dml_plan(Query *parse, int cursor_options, ParamListInfo bound_params)
+{
+	RangeTblEntry *target = rt_fetch(parse->resultRelation, parse->rtable);
+	RhCopart	copart;
+	RhShipment	shipment;
+	RhTable		table;
+
+	if (!rh_map_table(target->relid, &table))
+		elog(ERROR, "relation %u is not distributed", target->relid);
+	rh_classify_check_key_change(parse, NULL);
+	if (has_row_security(parse))
+		refuse(parse, "row-level security or a check option applies");
+	if (!rh_copart_rows(parse, &copart))
+		refuse(parse, copart.reason);
+	if (!rh_ship_query(parse, &shipment))
+		refuse(parse, shipment.reason);
+	if (!rh_router_can_return(parse))
+		refuse(parse, "it returns rows of an anonymous type");
+	return make_plan(parse, &shipment, &table, cursor_options);
+}
+
+/* Does the statement give the key column the source's key? */
+static bool
+passes_key_through(Query *query, RhCopart *copart, AttrNumber key_attnum)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->targetList)
+	{
+		TargetEntry *tle = lfirst(cell);
+
+		if (tle->resno == key_attnum && !tle->resjunk)
+			return rh_copart_is_key(query, copart, (Node *) tle->expr);
+	}
+	return false;
+}
+
+PlannedStmt *
+rh_multi_dml_plan_insert(Query *parse)
+{
+	RangeTblEntry *target = rt_fetch(parse->resultRelation, parse->rtable);
+	RhCopart	copart;
+	RhShipment	shipment;
+	RhTable		table;
+
+	if (!rh_map_table(target->relid, &table) || has_row_security(parse) ||
+		contain_volatile_functions((Node *) parse) ||
+		!rh_copart_rows(parse, &copart) || copart.colocation_id != table.colocation_id ||
+		!passes_key_through(parse, &copart, table.key_attnum) ||
+		!rh_ship_query(parse, &shipment) || !rh_router_can_return(parse))
+		return NULL;
+	return make_plan(parse, &shipment, &table, 0);
+}
+
+void
+rh_multi_dml_init(void)
+{
+	RegisterCustomScanMethods(&rh_multi_dml_scan_methods);
+}
