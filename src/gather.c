@@ -19,12 +19,14 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/planmain.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
 #include "src/insert.h"
 #include "src/multi_dml.h"
+#include "src/pushdown.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -143,6 +145,62 @@ prepare_walker(Node *node, void *context)
 	return query_tree_walker(query, prepare_walker, context, 0);
 }
 
+/*
+ * What has been cut out of the query still is the statement's: its relations
+ * are checked for permission, locked, and watched for changes.
+ */
+static void
+add_part_relations(PlannedStmt *stmt, List *parts)
+{
+	ListCell   *cell;
+	ListCell   *rc;
+
+	foreach(cell, parts)
+	{
+		foreach(rc, ((RhPart *) lfirst(cell))->original)
+		{
+			RangeTblEntry *rte = copyObject((RangeTblEntry *) lfirst(rc));
+
+			rte->tablesample = NULL;
+			rte->securityQuals = NIL;
+			stmt->rtable = lappend(stmt->rtable, rte);
+			stmt->relationOids = list_append_unique_oid(stmt->relationOids, rte->relid);
+		}
+	}
+}
+
+/* PostgreSQL's planner over what is left when the nodes' parts are cut out. */
+static PlannedStmt *
+plan_over_nodes(Query *parse, const char *query_string, int cursor_options,
+				ParamListInfo bound_params)
+{
+	List	   *relations = NIL;
+	List	   *items = NIL;
+	bool		depends_on_role;
+	List	   *parts;
+	List	   *before;
+	PlannedStmt *stmt;
+
+	extract_query_dependencies((Node *) parse, &relations, &items, &depends_on_role);
+	parts = rh_pushdown_rewrite(parse);
+	before = rh_pushdown_enter(parts);
+	PG_TRY();
+	{
+		/* a parallel worker has no connections */
+		stmt = standard_planner(parse, query_string, cursor_options & ~CURSOR_OPT_PARALLEL_OK,
+								bound_params);
+	}
+	PG_FINALLY();
+	{
+		(void) rh_pushdown_enter(before);
+	}
+	PG_END_TRY();
+	add_part_relations(stmt, parts);
+	if (parts != NIL)
+		stmt->invalItems = list_concat(stmt->invalItems, items);
+	return stmt;
+}
+
 PlannedStmt *
 rh_gather_plan(Query *parse, const char *query_string, int cursor_options,
 			   ParamListInfo bound_params)
@@ -165,10 +223,7 @@ rh_gather_plan(Query *parse, const char *query_string, int cursor_options,
 		}
 	}
 	prepare_walker((Node *) parse, NULL);
-
-	/* a parallel worker has no connections */
-	return standard_planner(parse, query_string, cursor_options & ~CURSOR_OPT_PARALLEL_OK,
-							bound_params);
+	return plan_over_nodes(parse, query_string, cursor_options, bound_params);
 }
 
 void

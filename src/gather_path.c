@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -27,6 +28,7 @@
 #include "parser/parsetree.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
+#include "src/pushdown.h"
 #include "src/rehouse.h"
 #include "src/template.h"
 #include "utils/lsyscache.h"
@@ -179,6 +181,17 @@ is_key_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
 		((Var *) expr)->varattno == key->key_attnum;
 }
 
+static bool
+has_relids(List *sets, Relids set)
+{
+	ListCell   *cell;
+
+	foreach(cell, sets)
+		if (bms_equal(lfirst(cell), set))
+			return true;
+	return false;
+}
+
 /* Paths that take the key from an outer row: one round trip, one bucket each. */
 static void
 add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RhTable *table)
@@ -211,20 +224,42 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RhTable *table
 		outer = bms_del_member(outer, rel->relid);
 		if (bms_is_empty(outer) || bms_overlap(outer, rel->lateral_referencers))
 			continue;
-		if (list_member(done, outer))
+		if (has_relids(done, outer))
 			continue;
 		done = lappend(done, outer);
 		add_scan_path(root, rel, table, get_baserel_parampathinfo(root, rel, outer));
 	}
 }
 
+/* The path of a part that runs on the nodes. */
+static void
+add_part_path(PlannerInfo *root, RelOptInfo *rel, RhPart *part)
+{
+	Selectivity selectivity = clauselist_selectivity(root, rel->baserestrictinfo, 0, JOIN_INNER,
+													 NULL);
+
+	rel->pathlist = NIL;
+	rel->partial_pathlist = NIL;
+	rel->consider_parallel = false;
+	rel->tuples = part->rows;
+	rel->rows = clamp_row_est(part->rows * selectivity);
+	add_scan_path(root, rel, &part->table, NULL);
+}
+
 static void
 rh_set_rel_pathlist_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	RhTable		table;
+	RhPart	   *part;
 
 	if (prev_set_rel_pathlist_hook)
 		prev_set_rel_pathlist_hook(root, rel, rti, rte);
+	part = rh_pushdown_part_of(rte);
+	if (part != NULL && !IS_DUMMY_REL(rel))
+	{
+		add_part_path(root, rel, part);
+		return;
+	}
 	if (rte->rtekind != RTE_RELATION || !rh_gather_is_sharded(rte->relid) ||
 		!rh_map_table(rte->relid, &table) || IS_DUMMY_REL(rel))
 		return;
@@ -248,32 +283,65 @@ rh_set_rel_pathlist_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTbl
  * ------------------------------------------------------------------------
  */
 
+/* What is scanned: a relation, or a part that runs on the nodes. */
+typedef struct Source
+{
+	RangeTblEntry *rte;
+	RhPart	   *part;			/* or NULL */
+} Source;
+
 /* A column as the scan tuple has it. */
 static Var *
-make_column(Index varno, Oid relid, AttrNumber attnum)
+make_column(Source *source, Index varno, AttrNumber attnum)
 {
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
 
+	if (source->part != NULL)
+	{
+		TargetEntry *tle = list_nth(source->part->query->targetList, attnum - 1);
+		Node	   *expr = (Node *) tle->expr;
+
+		return makeVar(varno, attnum, exprType(expr), exprTypmod(expr), exprCollation(expr), 0);
+	}
 	if (attnum < 0)
 	{
 		const FormData_pg_attribute *att = SystemAttributeDefinition(attnum);
 
 		return makeVar(varno, attnum, att->atttypid, att->atttypmod, att->attcollation, 0);
 	}
-	get_atttypetypmodcoll(relid, attnum, &type, &typmod, &collation);
+	get_atttypetypmodcoll(source->rte->relid, attnum, &type, &typmod, &collation);
 	return makeVar(varno, attnum, type, typmod, collation, 0);
 }
 
 /* The same as it is sent; the shell's OID stands for that of all its shards. */
 static Expr *
-make_sent_column(Oid relid, AttrNumber attnum)
+make_sent_column(Source *source, AttrNumber attnum)
 {
 	if (attnum == TableOidAttributeNumber)
-		return (Expr *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid), ObjectIdGetDatum(relid),
-								  false, true);
-	return (Expr *) make_column(1, relid, attnum);
+		return (Expr *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
+								  ObjectIdGetDatum(source->rte->relid), false, true);
+	return (Expr *) make_column(source, 1, attnum);
+}
+
+/* All columns, for a scan that yields the relation's row type. */
+static List *
+choose_whole_row(Source *source, List **attrs)
+{
+	Relation	rel = RelationIdGetRelation(source->rte->relid);
+	List	   *sent = NIL;
+
+	for (AttrNumber att = 1; att <= RelationGetNumberOfAttributes(rel); att++)
+	{
+		if (TupleDescAttr(RelationGetDescr(rel), att - 1)->attisdropped)
+			continue;
+		*attrs = lappend_int(*attrs, att);
+		sent = lappend(sent, makeTargetEntry(make_sent_column(source, att), list_length(sent) + 1,
+											 psprintf("c%d", att), false));
+	}
+	RelationClose(rel);
+	return sent;
 }
 
 /*
@@ -281,29 +349,18 @@ make_sent_column(Oid relid, AttrNumber attnum)
  * it is the whole relation's row type) and of the statement.
  */
 static List *
-choose_columns(Bitmapset *needed, Index varno, Oid relid, List **scan_tlist, List **attrs)
+choose_columns(Bitmapset *needed, Index varno, Source *source, List **scan_tlist, List **attrs)
 {
 	List	   *sent = NIL;
-	bool		whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, needed);
 	int			member = -1;
 
 	*scan_tlist = NIL;
 	*attrs = NIL;
-	if (whole_row)
+	if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, needed))
 	{
-		Relation	rel = RelationIdGetRelation(relid);
-
-		for (AttrNumber att = 1; att <= RelationGetNumberOfAttributes(rel); att++)
-		{
-			if (TupleDescAttr(RelationGetDescr(rel), att - 1)->attisdropped)
-				continue;
-			*attrs = lappend_int(*attrs, att);
-			sent = lappend(sent, makeTargetEntry(make_sent_column(relid, att),
-												 list_length(sent) + 1,
-												 psprintf("c%d", att), false));
-		}
-		RelationClose(rel);
-		return sent;
+		if (source->part != NULL)
+			elog(ERROR, "a part of a query has no row type");
+		return choose_whole_row(source, attrs);
 	}
 	while ((member = bms_next_member(needed, member)) >= 0)
 	{
@@ -311,38 +368,54 @@ choose_columns(Bitmapset *needed, Index varno, Oid relid, List **scan_tlist, Lis
 		int			resno = list_length(sent) + 1;
 
 		*scan_tlist = lappend(*scan_tlist,
-							  makeTargetEntry((Expr *) make_column(varno, relid, att), resno,
+							  makeTargetEntry((Expr *) make_column(source, varno, att), resno,
 											  NULL, false));
-		sent = lappend(sent, makeTargetEntry(make_sent_column(relid, att), resno,
+		sent = lappend(sent, makeTargetEntry(make_sent_column(source, att), resno,
 											 psprintf("c%d", resno), false));
 		*attrs = lappend_int(*attrs, resno);
 	}
 	return sent;
 }
 
-/* SELECT columns FROM shell WHERE clauses, as an analysed query. */
+/* What is scanned, as the only entry of the statement. */
+static RangeTblEntry *
+make_remote_entry(Source *source)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+
+	entry->inFromCl = true;
+	if (source->part != NULL)
+	{
+		entry->rtekind = RTE_SUBQUERY;
+		entry->subquery = copyObject(source->part->query);
+		entry->alias = makeAlias("part", copyObject(source->rte->eref->colnames));
+		entry->eref = copyObject(entry->alias);
+		return entry;
+	}
+	entry->rtekind = RTE_RELATION;
+	entry->relid = source->rte->relid;
+	entry->relkind = source->rte->relkind;
+	entry->rellockmode = AccessShareLock;
+	entry->eref = makeAlias(get_rel_name(source->rte->relid),
+							copyObject(source->rte->eref->colnames));
+	entry->inh = true;
+	entry->requiredPerms = ACL_SELECT;
+	return entry;
+}
+
+/* SELECT columns FROM source WHERE clauses, as an analysed query. */
 static Query *
-make_remote_query(RangeTblEntry *rte, List *columns, List *clauses)
+make_remote_query(Source *source, List *columns, List *clauses)
 {
 	Query	   *query = makeNode(Query);
-	RangeTblEntry *shell = makeNode(RangeTblEntry);
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	RowMarkClause *mark = rh_gather_lock_of(rte);
+	RowMarkClause *mark = rh_gather_lock_of(source->rte);
 
-	shell->rtekind = RTE_RELATION;
-	shell->relid = rte->relid;
-	shell->relkind = rte->relkind;
-	shell->rellockmode = AccessShareLock;
-	shell->eref = makeAlias(get_rel_name(rte->relid), copyObject(rte->eref->colnames));
-	shell->inh = true;
-	shell->inFromCl = true;
-	shell->requiredPerms = ACL_SELECT;
 	ref->rtindex = 1;
-
 	query->commandType = CMD_SELECT;
 	query->querySource = QSRC_ORIGINAL;
 	query->canSetTag = true;
-	query->rtable = list_make1(shell);
+	query->rtable = list_make1(make_remote_entry(source));
 	query->jointree = makeFromExpr(list_make1(ref),
 								   clauses == NIL ? NULL : (Node *) make_ands_explicit(clauses));
 	query->targetList = columns;
@@ -360,7 +433,7 @@ make_remote_query(RangeTblEntry *rte, List *columns, List *clauses)
  * barrier, wherever it runs.
  */
 static List *
-divide_clauses(RelOptInfo *rel, RhSendable *ship, List *clauses, List **sent)
+divide_clauses(RelOptInfo *rel, RhSendable *sendable, List *clauses, List **sent)
 {
 	List	   *kept = NIL;
 	ListCell   *cell;
@@ -373,7 +446,7 @@ divide_clauses(RelOptInfo *rel, RhSendable *ship, List *clauses, List **sent)
 		if (rinfo->pseudoconstant)
 			continue;
 		if (rinfo->leakproof || rinfo->security_level <= rel->baserestrict_min_security)
-			form = rh_sendable_form(ship, (Node *) rinfo->clause);
+			form = rh_sendable_form(sendable, (Node *) rinfo->clause);
 		if (form != NULL)
 			*sent = lappend(*sent, form);
 		else
@@ -382,48 +455,92 @@ divide_clauses(RelOptInfo *rel, RhSendable *ship, List *clauses, List **sent)
 	return kept;
 }
 
+/* Do the clauses restrict the key?  Add that, so that fewer buckets are asked. */
+static void
+add_clause_ties(RhScanSpec *spec, List **exprs, List *clauses, Index varno, AttrNumber attnum)
+{
+	ListCell   *cell;
+
+	foreach(cell, clauses)
+	{
+		RhScanTie	tie;
+
+		if (rh_sendable_key_tie((Node *) lfirst_node(RestrictInfo, cell)->clause, varno,
+								attnum, &tie))
+			rh_scan_add_tie(spec, exprs, &tie);
+	}
+}
+
+/* The ties of a scan: by its clauses, and by what a part has inside. */
+static void
+add_ties(PlannerInfo *root, RhScanSpec *spec, List **exprs, List *clauses, Index varno,
+		 Source *source, const RhTable *table)
+{
+	ListCell   *cell;
+
+	if (source->part == NULL)
+	{
+		add_clause_ties(spec, exprs, clauses, varno, table->key_attnum);
+		return;
+	}
+	foreach(cell, source->part->ties)
+	{
+		RhScanTie	tie = *(RhScanTie *) lfirst(cell);
+
+		tie.value = eval_const_expressions(root, copyObject(tie.value));
+		rh_scan_add_tie(spec, exprs, &tie);
+	}
+	foreach(cell, source->part->key_columns)
+		add_clause_ties(spec, exprs, clauses, varno, lfirst_int(cell));
+}
+
 static Plan *
 plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 		  List *clauses, List *custom_plans)
 {
-	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
+	Source		source = {planner_rt_fetch(rel->relid, root), NULL};
 	CustomScan *scan = makeNode(CustomScan);
-	RhSendable		ship = {.varno = rel->relid, .relid = rte->relid};
+	RhSendable	sendable = {.varno = rel->relid};
 	RhScanSpec	spec = {.way = "gather"};
 	RhTable		table;
 	Bitmapset  *needed = NULL;
 	List	   *sent = NIL;
 	List	   *columns;
-	ListCell   *cell;
 
-	if (!rh_map_table(rte->relid, &table))
-		elog(ERROR, "relation %u is not distributed any more", rte->relid);
+	source.part = rh_pushdown_part_of(source.rte);
+	if (source.part != NULL)
+	{
+		table = source.part->table;
+		spec.way = "push-down";
+		spec.check_as_user = source.part->check_as_user;
+		sendable.params = (List *) eval_const_expressions(root,
+														  copyObject((Node *) source.part->values));
+	}
+	else
+	{
+		if (!rh_map_table(source.rte->relid, &table))
+			elog(ERROR, "relation %u is not distributed any more", source.rte->relid);
+		sendable.relid = source.rte->relid;
+		spec.check_as_user = source.rte->checkAsUser;
+		scan->scan.scanrelid = rel->relid;
+	}
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual =
-		extract_actual_clauses(divide_clauses(rel, &ship, clauses, &sent), false);
-	scan->scan.scanrelid = rel->relid;
+		extract_actual_clauses(divide_clauses(rel, &sendable, clauses, &sent), false);
 	scan->flags = path->flags;
 	scan->methods = &rh_gather_scan_methods;
 
 	pull_varattnos((Node *) tlist, rel->relid, &needed);
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &needed);
 	pull_varattnos((Node *) scan->scan.plan.qual, rel->relid, &needed);
-	columns = choose_columns(needed, rel->relid, rte->relid, &scan->custom_scan_tlist, &spec.attrs);
+	columns = choose_columns(needed, rel->relid, &source, &scan->custom_scan_tlist, &spec.attrs);
 
-	spec.template = rh_template_make(make_remote_query(rte, columns, sent));
-	spec.locks_rows = rh_gather_lock_of(rte) != NULL;
-	spec.check_as_user = rte->checkAsUser;
+	spec.template = rh_template_make(make_remote_query(&source, columns, sent));
+	spec.locks_rows = rh_gather_lock_of(source.rte) != NULL;
 	rh_scan_set_key(&spec, &table);
-	spec.nparams = list_length(ship.params);
-	scan->custom_exprs = ship.params;
-	foreach(cell, clauses)
-	{
-		RhScanTie	tie;
-
-		if (rh_sendable_key_tie((Node *) lfirst_node(RestrictInfo, cell)->clause, rel->relid,
-							table.key_attnum, &tie))
-			rh_scan_add_tie(&spec, &scan->custom_exprs, &tie);
-	}
+	spec.nparams = list_length(sendable.params);
+	scan->custom_exprs = sendable.params;
+	add_ties(root, &spec, &scan->custom_exprs, clauses, rel->relid, &source, &table);
 	scan->custom_private = rh_scan_to_private(&spec);
 	return &scan->scan.plan;
 }

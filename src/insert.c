@@ -92,7 +92,6 @@ strip_source(Query *parse, List *attnums)
 	}
 	foreach(cell, query->rtable)
 	{
-		RangeTblEntry *rte = lfirst(cell);
 		RangeTblEntry *nothing;
 
 		rti++;

@@ -16,6 +16,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "src/classify.h"
 #include "src/copart.h"
 #include "src/gather.h"
@@ -129,6 +130,62 @@ passes_key_through(Query *query, RhCopart *copart, AttrNumber key_attnum)
 	return false;
 }
 
+/*
+ * The statement with all of its column expressions inside the source: INSERT
+ * INTO t (columns) SELECT expressions FROM (source).  Printed as it is, it
+ * would lose what the analyser has put around the source: defaults, casts.
+ */
+static Query *
+make_source_explicit(Query *parse)
+{
+	Query	   *query = copyObject(parse);
+	Query	   *source = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	Index		rti = ((RangeTblRef *) linitial(query->jointree->fromlist))->rtindex;
+	RangeTblEntry *rte = rt_fetch(rti, query->rtable);
+	RangeTblEntry *inner = copyObject(rte);
+	ListCell   *cell;
+
+	inner->inFromCl = true;
+	ref->rtindex = 1;
+	source->commandType = CMD_SELECT;
+	source->querySource = QSRC_ORIGINAL;
+	source->canSetTag = true;
+	source->rtable = list_make1(inner);
+	source->jointree = makeFromExpr(list_make1(ref), NULL);
+	rte->eref = makeAlias("source", NIL);
+	foreach(cell, query->targetList)
+	{
+		TargetEntry *tle = lfirst(cell);
+		TargetEntry *column = flatCopyTargetEntry(tle);
+
+		column->resno = list_length(source->targetList) + 1;
+		column->expr = copyObject(tle->expr);
+		ChangeVarNodes((Node *) column->expr, rti, 1, 0);
+		source->targetList = lappend(source->targetList, column);
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(tle->resname)));
+		tle->expr = (Expr *) makeVar(rti, column->resno, exprType((Node *) column->expr),
+									 exprTypmod((Node *) column->expr),
+									 exprCollation((Node *) column->expr), 0);
+	}
+	rte->subquery = source;
+	return query;
+}
+
+/* INSERT .. SELECT in its plain form? */
+static bool
+has_plain_source(Query *query)
+{
+	Node	   *from;
+
+	if (query->cteList != NIL || query->jointree->quals != NULL ||
+		list_length(query->jointree->fromlist) != 1)
+		return false;
+	from = linitial(query->jointree->fromlist);
+	return IsA(from, RangeTblRef) &&
+		rt_fetch(((RangeTblRef *) from)->rtindex, query->rtable)->rtekind == RTE_SUBQUERY;
+}
+
 PlannedStmt *
 rh_multi_dml_plan_insert(Query *parse)
 {
@@ -137,11 +194,12 @@ rh_multi_dml_plan_insert(Query *parse)
 	RhShipment	shipment;
 	RhTable		table;
 
-	if (!rh_map_table(target->relid, &table) || has_row_security(parse) ||
+	if (!rh_map_table(target->relid, &table) || !has_plain_source(parse) ||
+		has_row_security(parse) ||
 		contain_volatile_functions((Node *) parse) ||
 		!rh_copart_rows(parse, &copart) || copart.colocation_id != table.colocation_id ||
 		!passes_key_through(parse, &copart, table.key_attnum) ||
-		!rh_ship_query(parse, &shipment) || !rh_router_can_return(parse))
+		!rh_ship_query(make_source_explicit(parse), &shipment) || !rh_router_can_return(parse))
 		return NULL;
 	return make_plan(parse, &shipment, &table, 0);
 }
