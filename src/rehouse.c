@@ -19,6 +19,7 @@
 #include "src/conn.h"
 #include "src/ddl_guard.h"
 #include "src/distribute.h"
+#include "src/gather.h"
 #include "src/copy_router.h"
 #include "src/mapsync.h"
 #include "src/planner.h"
@@ -48,6 +49,7 @@ _PG_init(void)
 	rh_ddl_guard_init();
 	rh_utility_init();
 	rh_planner_init();
+	rh_gather_init();
 
 	MarkGUCPrefixReserved("rehouse");
 }
