@@ -232,7 +232,8 @@ static void
 check_owner(PGconn *link, const char *node, Lacks *lacks)
 {
 	RhIdentity	identity;
-	PGresult   *result = rh_link_exec(link, "SELECT cluster_id, epoch FROM rehouse.owner", CHECK_TIMEOUT_MS);
+	PGresult   *result = rh_link_exec(link, "SELECT cluster_id, epoch, node_id FROM rehouse.owner", CHECK_TIMEOUT_MS);
+	RhNode		known;
 
 	rh_owner_identity(&identity);
 	if (PQntuples(result) > 0)
@@ -245,6 +246,10 @@ check_owner(PGconn *link, const char *node, Lacks *lacks)
 		else if (strtoi64(PQgetvalue(result, 0, 1), NULL, 10) > identity.epoch)
 			add_lack(lacks, "If the other coordinator is gone, run SELECT rehouse.take_over().",
 					 "%s: the database follows another coordinator of this cluster", node);
+		else if (rh_map_node(atoi(PQgetvalue(result, 0, 2)), &known) &&
+				 strcmp(node, psprintf("%s:%d", known.host, known.port)) != 0)
+			add_lack(lacks, NULL, "%s: the database is already the one of node \"%s:%d\"", node, known.host,
+					 known.port);
 	}
 	PQclear(result);
 }
@@ -287,7 +292,7 @@ raise_lacks(const char *node, const Lacks *lacks)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot use node \"%s\" as a worker", node),
 			 errdetail_internal("%s", lacks->detail.data),
-			 errhint("%s", lacks->hint.data)));
+			 lacks->hint.len > 0 ? errhint("%s", lacks->hint.data) : 0));
 }
 
 /*
@@ -371,12 +376,12 @@ rh_node_prepare(PGconn *link, int32 node_id)
 					 "SET LOCAL client_min_messages = warning; "
 					 "CREATE SCHEMA IF NOT EXISTS rehouse; "
 					 "GRANT USAGE ON SCHEMA rehouse TO PUBLIC; "
-					 "CREATE TABLE IF NOT EXISTS rehouse.owner (cluster_id bigint NOT NULL, epoch bigint NOT NULL); "
+					 "CREATE TABLE IF NOT EXISTS rehouse.owner (cluster_id bigint NOT NULL, epoch bigint NOT NULL, node_id int NOT NULL); "
 					 "GRANT SELECT ON rehouse.owner TO PUBLIC; "
 					 "CREATE TABLE IF NOT EXISTS rehouse.progress (transfer text PRIMARY KEY, lsn pg_lsn NOT NULL); "
 					 "DELETE FROM rehouse.owner; "
-					 "INSERT INTO rehouse.owner VALUES (" INT64_FORMAT ", " INT64_FORMAT ")",
-					 (int64) identity.cluster_id, identity.epoch);
+					 "INSERT INTO rehouse.owner VALUES (" INT64_FORMAT ", " INT64_FORMAT ", %d)",
+					 (int64) identity.cluster_id, identity.epoch, node_id);
 	run_in_branch(link, node_id, sql.data);
 }
 
