@@ -4,8 +4,10 @@
  *	  Branches of two-phase commits: their names, the log of decisions, and
  *	  finishing what a crash has left (PROTOCOLS 7).
  *
- * A branch is called rehouse_<cluster>_<database>_<full xid>_<node>_<n>.  The
- * decision to commit it is a row of rehouse.commit_decisions, written by the
+ * A branch is called rehouse_<cluster>_<database>_<full xid>_<node>_<n>_<start>,
+ * the last being when its session began: a crash may lose the transaction id
+ * (nothing has flushed its first WAL record yet), which is then given out again.
+ * The decision to commit it is a row of rehouse.commit_decisions, written by the
  * coordinator's own transaction: it is there if and only if that committed.
  * Recovery therefore lists a node's branches first, passes over those whose
  * transaction still runs, and only then looks for their decisions with a new
@@ -65,9 +67,9 @@ rh_branch_name(char *gid, int32 node_id)
 {
 	FullTransactionId xid = GetTopFullTransactionId();
 
-	snprintf(gid, RH_GID_LEN, "rehouse_" UINT64_FORMAT "_%u_" UINT64_FORMAT "_%d_%u",
+	snprintf(gid, RH_GID_LEN, "rehouse_" UINT64_FORMAT "_%u_" UINT64_FORMAT "_%d_%u_" UINT64_FORMAT,
 			 rh_owner_cluster_id(), MyDatabaseId, U64FromFullTransactionId(xid), node_id,
-			 ++branch_number);
+			 ++branch_number, (uint64) MyStartTimestamp);
 }
 
 /*
@@ -319,17 +321,16 @@ list_branches(PGconn *link, int32 node_id)
 	return found;
 }
 
-/* Is a branch's transaction still running on the coordinator? */
+/*
+ * Is a branch's transaction still running on the coordinator?  One that we have
+ * not come to yet was lost in a crash.  (After a restore to an earlier state the
+ * timeline differs, and we are not asked.)
+ */
 static bool
 still_running(FullTransactionId xid)
 {
-	if (!FullTransactionIdPrecedes(xid, ReadNextFullTransactionId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a prepared transaction on a node is newer than this coordinator"),
-				 errdetail("The coordinator has been restored to an earlier state."),
-				 errhint("Decide by hand about the transactions in pg_prepared_xacts of the nodes.")));
-	return TransactionIdIsInProgress(XidFromFullTransactionId(xid));
+	return FullTransactionIdPrecedes(xid, ReadNextFullTransactionId()) &&
+		TransactionIdIsInProgress(XidFromFullTransactionId(xid));
 }
 
 static bool

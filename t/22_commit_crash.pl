@@ -1,0 +1,122 @@
+# Two-phase commit: killed between any two steps, the coordinator's backend, its server, or a worker;
+# afterwards either everything is there or nothing, and nothing is left prepared.
+use strict;
+use warnings;
+use Test::More;
+use RehouseCluster;
+
+my $cluster = RehouseCluster->new(workers => 2)->add_nodes;
+my $c = $cluster->coordinator;
+$c->query(q{
+	CREATE TABLE ledger (n int PRIMARY KEY);
+	CREATE TABLE items (k int PRIMARY KEY, n int);
+	SELECT create_distributed_table('items', 'k', shard_count => 4);
+});
+
+my $n = 0;
+
+# the statements of the n-th transaction: rows on both nodes and on the coordinator
+sub work
+{
+	$n++;
+	return "BEGIN; INSERT INTO ledger VALUES ($n); COPY items FROM PROGRAM 'for i in \$(seq 1 20); do printf \"%s\\t$n\\n\" \$(($n * 100 + i)); done';";
+}
+
+# rows of the n-th transaction in the shards, whatever the coordinator thinks
+sub rows_on_nodes
+{
+	return $c->query(qq{
+		SELECT sum(t.on_node(t.number_of(node_id), format('SELECT count(*) FROM public_%s.items WHERE n = $n', bucket_id))::int)
+		FROM rehouse.placement_map});
+}
+
+sub settled
+{
+	my ($name, $committed) = @_;
+	$c->poll(q{SELECT recover_prepared_transactions() IS NOT NULL});
+	$c->poll(q{SELECT count(*) = 0 FROM run_command_on_workers('SELECT count(*) FROM pg_prepared_xacts') WHERE result <> '0'});
+	my $here = $c->query("SELECT count(*) FROM ledger WHERE n = $n");
+	is($here, $committed, "$name: " . ($committed ? 'committed' : 'rolled back') . ' on the coordinator') if defined $committed;
+	is(rows_on_nodes(), $here * 20, "$name: the same on the nodes");
+	return;
+}
+
+my @points = (
+	[ 'commit-before-decision' => 0 ],
+	[ 'commit-before-prepare' => 0 ],
+	[ 'commit-prepare-sent' => 0 ],
+	[ 'commit-after-prepare' => 0 ],
+	[ 'commit-before-commit' => 0 ],
+	[ 'commit-before-commit-prepared' => 1 ],
+	[ 'commit-commit-prepared-sent' => 1 ],
+	[ 'commit-after-commit-prepared' => 1 ]);
+
+# without any crash
+$c->query(work() . ' COMMIT');
+settled('no crash', 1);
+
+# an error on the way
+for my $point (grep { !$_->[1] } @points)
+{
+	$c->query("SELECT rehouse.debug_arm('$point->[0]', 'error')");
+	my ($status) = $c->try(work() . ' COMMIT');
+	isnt($status, 0, "$point->[0]: an error");
+	settled("$point->[0], error", 0);
+}
+
+# the backend dies, and all of the coordinator's shared memory with it
+for my $point (@points)
+{
+	$c->query("SELECT rehouse.debug_arm('$point->[0]', 'exit')");
+	my ($status) = $c->try(work() . ' COMMIT');
+	isnt($status, 0, "$point->[0]: the session is gone");
+	$c->poll('SELECT true');
+	settled("$point->[0], backend killed", $point->[1]);
+}
+
+# the session is terminated while it waits there, or its server is killed
+for my $point (@points)
+{
+	$c->query("SELECT rehouse.debug_arm('$point->[0]', 'wait')");
+	my $s = $c->session;
+	$s->query(work());
+	$s->send('COMMIT');
+	$c->poll("SELECT rehouse.debug_waiting('$point->[0]')");
+	$c->kill9;
+	$c->start;
+	$s->finish;
+	settled("$point->[0], coordinator killed", $point->[1]);
+}
+
+# a worker dies
+for my $point (@points)
+{
+	$c->query("SELECT rehouse.debug_arm('$point->[0]', 'wait')");
+	my $s = $c->session;
+	$s->query(work());
+	$s->send('COMMIT');
+	$c->poll("SELECT rehouse.debug_waiting('$point->[0]')");
+	$cluster->worker(1)->kill9;
+	$c->query("SELECT rehouse.debug_disarm('$point->[0]')");
+	my ($rows, $messages) = $s->finish;
+	if ($point->[1]) { unlike($messages, qr/ERROR/, "$point->[0]: no error after the decision"); }
+	else { like($messages, qr/08006/, "$point->[0]: a lost connection") if $point->[0] !~ /after-prepare|before-commit$/; }
+	is($s->query('SELECT 42'), '42', "$point->[0]: the session goes on");
+	$cluster->worker(1)->start;
+	my $committed = $c->query("SELECT count(*) FROM ledger WHERE n = $n");
+	is($committed, 1, "$point->[0]: prepared everywhere, so committed") if $point->[0] =~ /after-prepare|before-commit$/;
+	settled("$point->[0], worker killed");
+	($rows, $messages) = $s->try(work() . ' COMMIT');
+	is($messages, '', "$point->[0]: the session can use the node again");
+	settled("$point->[0], afterwards", 1);
+}
+
+# nobody has to ask: the keeper finishes it
+$c->query("SELECT rehouse.debug_arm('commit-before-commit-prepared', 'exit')");
+$c->try(work() . ' COMMIT');
+$c->poll('SELECT true');
+$c->poll(q{SELECT count(*) = 0 FROM run_command_on_workers('SELECT count(*) FROM pg_prepared_xacts') WHERE result <> '0'}, 't', 60);
+is(rows_on_nodes(), 20, 'the keeper has committed it');
+$c->poll('SELECT count(*) = 0 FROM rehouse.commit_decisions');
+
+done_testing();
