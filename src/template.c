@@ -25,6 +25,7 @@
 #include "rewrite/rewriteManip.h"
 #include "shmem/map.h"
 #include "src/names.h"
+#include "src/rehouse.h"
 #include "src/template.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
@@ -117,7 +118,7 @@ add_cut(CutContext *context, char *schema, char *relname, int location)
 	Oid			relid = OidIsValid(nspid) ? get_relname_relid(relname, nspid) : InvalidOid;
 	RhTable		table;
 
-	if (!OidIsValid(relid) || !rh_map_table(relid, &table))
+	if (!OidIsValid(relid) || !rh_map_table(relid, &table) || table.kind != RH_KIND_HASH)
 		return;
 	if (context->count == context->room)
 	{
@@ -200,6 +201,7 @@ wrap_source(Query *query, Index source)
 	ListCell   *lc;
 
 	IncrementVarSublevelsUp((Node *) rte, 1, 1);
+	rte->inFromCl = true;		/* else the printer leaves it out */
 	ref->rtindex = 1;
 	select->commandType = CMD_SELECT;
 	select->canSetTag = true;

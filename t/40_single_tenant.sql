@@ -158,7 +158,7 @@ INSERT INTO cases (stmt) VALUES
 ('UPDATE stores SET store_id = store_id, m = NULL WHERE store_id = 5 RETURNING *'),
 ('UPDATE orders o SET status = s.category FROM stores s WHERE s.store_id = o.store_id AND o.store_id = 6 RETURNING o.status'),
 ('UPDATE orders SET amount = amount * 2, ordered_at = now() WHERE store_id = 5 AND amount < 25 RETURNING amount, twice'),
-('UPDATE products SET doc = jsonb_set(coalesce(doc, ''{}''), ''{y}'', ''true''), tags = tags || ''z'' WHERE store_id = 5 AND name = ''ball'' RETURNING doc, tags'),
+('UPDATE products SET doc = jsonb_set(coalesce(doc, ''{}''), ''{y}'', ''true''), tags = tags || ''z''::text WHERE store_id = 5 AND name = ''ball'' RETURNING doc, tags'),
 ('UPDATE products SET price = -1 WHERE store_id = 5'),
 ('UPDATE orders SET status = ''much too long for it'' WHERE store_id = 5'),
 ('UPDATE orders SET store_id = 6 WHERE store_id = 6'),
