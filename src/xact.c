@@ -659,10 +659,13 @@ at_xact_end(XactEvent event, void *arg)
 			reset_all();
 			rh_mapsync_end();
 			break;
+		case XACT_EVENT_PREPARE:
+			/* it has used no node, but may have been routed (by an EXPLAIN) */
+			rh_mapsync_end();
+			break;
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
 		case XACT_EVENT_PARALLEL_ABORT:
-		case XACT_EVENT_PREPARE:
 			break;
 	}
 }
