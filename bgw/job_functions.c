@@ -40,16 +40,16 @@ PG_FUNCTION_INFO_V1(rh_job_cancel_function);
  * ------------------------------------------------------------------------
  */
 
-/* The rebalance that is under way, or 0, by the statement's snapshot. */
+/*
+ * The rebalance that is under way, or 0.  One that a node has asked for a moment
+ * ago, and that the keeper has not made yet, is waited for.
+ */
 static int64
 find_rebalance(void)
 {
-	bool		isnull;
-	int64		job_id;
-
-	job_id = rh_catalog_int8("SELECT pg_catalog.max(job_id) FROM rehouse.jobs WHERE kind = 'rebalance' "
-							 "AND finished_at IS NULL", 0, NULL, NULL, &isnull);
-	return isnull ? 0 : job_id;
+	rh_wait_taken();
+	return rh_job_look_int8("SELECT pg_catalog.max(job_id) FROM rehouse.jobs "
+							"WHERE kind = 'rebalance' AND finished_at IS NULL", 0, NULL, NULL);
 }
 
 static void

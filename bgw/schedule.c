@@ -183,6 +183,32 @@ cancel_step(HeapTuple row, TupleDesc desc, void *arg)
 	rh_mover_cancel(get_int8(row, desc, 1));
 }
 
+/* A job that is about to end without having been finished. */
+#define ENDING_JOB \
+	"j.state IN ('cancelling', 'failing') AND NOT EXISTS " \
+	"(SELECT FROM rehouse.job_steps s WHERE s.job_id = j.job_id AND s.state IN " \
+	"('waiting', 'running', 'retrying', 'undoing'))"
+
+/* A node that such a job had reserved for a tenant, and that he has not got. */
+static void
+release_reserved(void)
+{
+	bool		isnull;
+
+	/* a change of the map only where there is one to make */
+	(void) rh_catalog_int8("SELECT j.job_id FROM rehouse.jobs j WHERE " ENDING_JOB
+						   " AND j.kind = 'isolate'", 0, NULL, NULL, &isnull);
+	if (isnull)
+		return;
+	rh_catalog_modify("UPDATE rehouse.nodes n SET is_reserved = false FROM rehouse.jobs j "
+					  "WHERE " ENDING_JOB " AND j.kind = 'isolate' "
+					  "AND (j.args OPERATOR(pg_catalog.->>) 'reserved')::bool "
+					  "AND n.node_id = (j.args OPERATOR(pg_catalog.->>) 'target')::int4 "
+					  "AND n.is_reserved AND NOT EXISTS (SELECT FROM rehouse.buckets b "
+					  "WHERE b.node_id = n.node_id AND b.isolated_tenant IS NOT NULL)",
+					  0, NULL, NULL, NULL, NULL);
+}
+
 /*
  * Jobs that are cancelled or have failed: steps that have not begun are
  * cancelled, and those that wait to be tried again are undone.  Those that run
@@ -209,11 +235,10 @@ end_jobs(void)
 	rh_catalog_each("SELECT s.step_id FROM rehouse.job_steps s JOIN rehouse.jobs j USING (job_id) "
 					"WHERE j.state = 'cancelling' AND s.state = 'running'",
 					0, NULL, NULL, NULL, cancel_step, NULL);
+	release_reserved();
 	rh_catalog_write("UPDATE rehouse.jobs j SET finished_at = pg_catalog.clock_timestamp(), "
 					 "waits_for = NULL, state = CASE j.state WHEN 'cancelling' THEN 'cancelled' "
-					 "ELSE 'failed' END WHERE j.state IN ('cancelling', 'failing') AND NOT EXISTS "
-					 "(SELECT FROM rehouse.job_steps s WHERE s.job_id = j.job_id AND s.state IN "
-					 "('waiting', 'running', 'retrying', 'undoing'))", 0, NULL, NULL, NULL, NULL);
+					 "ELSE 'failed' END WHERE " ENDING_JOB, 0, NULL, NULL, NULL, NULL);
 }
 
 /* Jobs whose steps are all done, and that need no new plan, are finished. */

@@ -16,17 +16,17 @@
 #include "bgw/job.h"
 #include "bgw/wait.h"
 #include "bgw/workers.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "src/catalog.h"
 #include "src/rehouse.h"
 #include "src/xact.h"
 #include "storage/condition_variable.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 /* looked at least this often, whatever is announced */
 #define LOOK_INTERVAL_MS 1000
+/* how long the keeper may take to see what nodes ask for */
+#define TAKE_TIMEOUT_MS 10000
 
 void
 rh_wait_check_transaction(const char *what)
@@ -39,6 +39,17 @@ rh_wait_check_transaction(const char *what)
 			 errmsg("cannot %s in a transaction that has already changed data", what),
 			 errdetail("The job would wait for this transaction, which waits for the job."),
 			 errhint("Run it as the first statement of a transaction, or outside of one.")));
+}
+
+void
+rh_wait_taken(void)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TAKE_TIMEOUT_MS);
+
+	while (rh_job_look_int8("SELECT pg_catalog.count(*) FROM rehouse.rebalance_wanted",
+							0, NULL, NULL) > 0 && GetCurrentTimestamp() < deadline)
+		rh_workers_wait_change(LOOK_INTERVAL_MS);
+	ConditionVariableCancelSleep();
 }
 
 /* Look until the job is there in the wanted state, or gone. */

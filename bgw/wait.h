@@ -18,6 +18,12 @@
  */
 extern void rh_wait_check_transaction(const char *what);
 
+/*
+ * Wait until the keeper has made a job of what nodes have asked for; not for
+ * ever, since there may be no keeper.
+ */
+extern void rh_wait_taken(void);
+
 /* Wait until a job has its steps, is over, or is gone (it had nothing to do). */
 extern RhJobState rh_wait_planned(int64 job_id);
 
