@@ -275,6 +275,10 @@ rh_drain_node(PG_FUNCTION_ARGS)
 	RhJobState	job;
 
 	rh_wait_check_transaction("drain a node");
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the name and the port of the node must not be null")));
 	node = find_node(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1));
 	rh_json_begin(&json);
 	rh_json_number(&json, "drain_node", node.node_id);

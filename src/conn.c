@@ -21,6 +21,7 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "commands/defrem.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "shmem/map.h"
@@ -38,6 +39,9 @@
 #include "utils/memutils.h"
 #include "utils/rls.h"
 
+/* So much of a statement is shown in the context of its error. */
+#define SHOWN_STATEMENT_BYTES 2000
+
 /* An idle connection is looked at before use when it is older than this. */
 #define IDLE_CHECK_MS 100
 
@@ -51,6 +55,8 @@ rh_report_fields(int elevel, const RhErrorFields *fields, const char *node, cons
 	int			sqlstate = ERRCODE_CONNECTION_FAILURE;
 	bool		fatal = fields->severity != NULL &&
 		(strcmp(fields->severity, "FATAL") == 0 || strcmp(fields->severity, "PANIC") == 0);
+	int			shown = sql ? pg_mbcliplen(sql, strlen(sql), SHOWN_STATEMENT_BYTES) : 0;
+	const char *more = sql && sql[shown] != '\0' ? " .." : "";
 
 	if (fields->sqlstate != NULL && strlen(fields->sqlstate) == 5)
 		sqlstate = MAKE_SQLSTATE(fields->sqlstate[0], fields->sqlstate[1], fields->sqlstate[2],
@@ -62,7 +68,7 @@ rh_report_fields(int elevel, const RhErrorFields *fields, const char *node, cons
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("connection to node \"%s\" was lost", node),
 				 fields->message ? errdetail_internal("%s", fields->message) : 0,
-				 sql ? errcontext("statement on node \"%s\": %s", node, sql) : 0));
+				 sql ? errcontext("statement on node \"%s\": %.*s%s", node, shown, sql, more) : 0));
 	else
 		ereport(elevel,
 				(errcode(sqlstate),
@@ -70,7 +76,7 @@ rh_report_fields(int elevel, const RhErrorFields *fields, const char *node, cons
 				 fields->detail ? errdetail_internal("%s", fields->detail) : 0,
 				 fields->hint ? errhint("%s", fields->hint) : 0,
 				 fields->context ? errcontext("%s", fields->context) : 0,
-				 sql ? errcontext("statement on node \"%s\": %s", node, sql) :
+				 sql ? errcontext("statement on node \"%s\": %.*s%s", node, shown, sql, more) :
 				 errcontext("on node \"%s\"", node),
 				 fields->schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, fields->schema) : 0,
 				 fields->table ? err_generic_string(PG_DIAG_TABLE_NAME, fields->table) : 0,

@@ -30,10 +30,19 @@ my @timeline;   # what was done: [name, begin, end]
 
 RehouseServer::make_template($ENV{REHOUSE_TEMPLATE}) unless -d ($ENV{REHOUSE_TEMPLATE} //= "$work/template");
 eval { run(); 1 } or push @bad, "$@";
-if (@bad) { $screen->say('', map { $screen->bad("FAILED: $_") } @bad); }
+if (@bad) { $screen->say('', map { $screen->bad('FAILED: ' . shortened($_)) } @bad); }
 else { $screen->say('', $screen->good('All is well.')); }
 leave_running() if $keep && $cluster;
 exit(@bad ? 1 : 0);
+
+# The first lines of a long message.
+sub shortened
+{
+	my ($text) = @_;
+	my @lines = split /\n/, $text;
+	splice @lines, 12, @lines - 14, '..' if @lines > 15;
+	return join "\n" . ' ' x 14, map { length > 300 ? substr($_, 0, 300) . ' ..' : $_ } @lines;
+}
 
 sub run
 {
