@@ -46,6 +46,7 @@ typedef struct NodePart
 	int32		node_id;
 	int			bucket_count;
 	char	   *sql;
+	char	   *first_arm;		/* of sql, for EXPLAIN */
 } NodePart;
 
 static Node *create_scan_state(CustomScan *scan);
@@ -76,31 +77,31 @@ static const CustomExecMethods gather_exec_methods = {
 
 /* The buckets to read, sorted by node, palloc'd.  Takes the gate when rows are locked. */
 static int
-find_buckets(ScanRun *state, bool for_explain, RhPlacement **result)
+find_buckets(ScanRun *run, bool for_explain, RhPlacement **result)
 {
 	RhPlacement *placements;
 	List	   *hashes = NIL;
-	bool		tied = rh_scan_tied_hashes(&state->spec, state->exprs,
-									   state->css.ss.ps.ps_ExprContext, &hashes);
+	bool		tied = rh_scan_tied_hashes(&run->spec, run->exprs,
+									   run->css.ss.ps.ps_ExprContext, &hashes);
 	int			count;
 
-	if (state->spec.locks_rows && !for_explain)
+	if (run->spec.locks_rows && !for_explain)
 	{
 		if (tied && list_length(hashes) <= 1)
 		{
 			placements = palloc0(sizeof(RhPlacement));
 			count = hashes != NIL &&
-				rh_gate_route(state->spec.colocation_id, (uint32) linitial_int(hashes), placements);
+				rh_gate_route(run->spec.colocation_id, (uint32) linitial_int(hashes), placements);
 			*result = placements;
 			return count;
 		}
-		count = rh_gate_route_all(state->spec.colocation_id, &placements);
+		count = rh_gate_route_all(run->spec.colocation_id, &placements);
 	}
 	else
 	{
 		RhPlacement *all;
 
-		count = rh_placements_of(state->css.ss.ps.state, state->spec.colocation_id, &all);
+		count = rh_placements_of(run->css.ss.ps.state, run->spec.colocation_id, &all);
 		placements = palloc(sizeof(RhPlacement) * count);
 		memcpy(placements, all, sizeof(RhPlacement) * count);
 	}
@@ -113,7 +114,7 @@ find_buckets(ScanRun *state, bool for_explain, RhPlacement **result)
 
 /* One statement per node over its buckets. */
 static List *
-make_parts(ScanRun *state, RhPlacement *placements, int count)
+make_parts(ScanRun *run, RhPlacement *placements, int count)
 {
 	List	   *parts = NIL;
 	int			at = 0;
@@ -131,12 +132,14 @@ make_parts(ScanRun *state, RhPlacement *placements, int count)
 				appendStringInfoString(&sql, " UNION ALL ");
 
 			/* a set operation takes row locks and limits only in a sub-select */
-			appendStringInfoString(&sql, state->spec.locks_rows ? "SELECT * FROM (" : "(");
-			rh_template_render(&sql, state->spec.template, placements[at].bucket_id,
+			appendStringInfoString(&sql, run->spec.locks_rows ? "SELECT * FROM (" : "(");
+			rh_template_render(&sql, run->spec.template, placements[at].bucket_id,
 							   placements[at].generation);
 			appendStringInfoChar(&sql, ')');
-			if (state->spec.locks_rows)
+			if (run->spec.locks_rows)
 				appendStringInfo(&sql, " a%d", part->bucket_count);
+			if (part->bucket_count == 1)
+				part->first_arm = pstrdup(sql.data);
 		}
 		part->sql = sql.data;
 		parts = lappend(parts, part);
@@ -152,91 +155,91 @@ make_parts(ScanRun *state, RhPlacement *placements, int count)
 static Node *
 create_scan_state(CustomScan *scan)
 {
-	ScanRun *state = (ScanRun *) newNode(sizeof(ScanRun), T_CustomScanState);
+	ScanRun *run = (ScanRun *) newNode(sizeof(ScanRun), T_CustomScanState);
 
-	state->css.methods = &gather_exec_methods;
-	return (Node *) state;
+	run->css.methods = &gather_exec_methods;
+	return (Node *) run;
 }
 
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
-	ScanRun *state = (ScanRun *) node;
+	ScanRun *run = (ScanRun *) node;
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 
-	rh_scan_from_private(scan->custom_private, &state->spec);
-	state->exprs = ExecInitExprList(scan->custom_exprs, &node->ss.ps);
-	state->params = rh_scan_params_make(&state->spec, scan->custom_exprs);
-	state->reader = rh_rows_reader_make(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
-										state->spec.attrs, false);
-	state->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse gather",
+	rh_scan_from_private(scan->custom_private, &run->spec);
+	run->exprs = ExecInitExprList(scan->custom_exprs, &node->ss.ps);
+	run->params = rh_scan_params_make(&run->spec, scan->custom_exprs);
+	run->reader = rh_rows_reader_make(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
+										run->spec.attrs, false);
+	run->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse gather",
 											   ALLOCSET_DEFAULT_SIZES);
 }
 
 static void
-start_streams(ScanRun *state)
+start_streams(ScanRun *run)
 {
-	MemoryContext old = MemoryContextSwitchTo(state->run_context);
+	MemoryContext old = MemoryContextSwitchTo(run->run_context);
 	RhPlacement *placements;
-	int			count = find_buckets(state, false, &placements);
-	List	   *parts = make_parts(state, placements, count);
+	int			count = find_buckets(run, false, &placements);
+	List	   *parts = make_parts(run, placements, count);
 	ListCell   *cell;
 
-	rh_scan_params_eval(&state->spec, state->exprs, state->css.ss.ps.ps_ExprContext, state->params);
-	state->streams = palloc0(sizeof(RhStream *) * Max(list_length(parts), 1));
-	state->stream_count = 0;
-	state->stream_now = 0;
+	rh_scan_params_eval(&run->spec, run->exprs, run->css.ss.ps.ps_ExprContext, run->params);
+	run->streams = palloc0(sizeof(RhStream *) * Max(list_length(parts), 1));
+	run->stream_count = 0;
+	run->stream_now = 0;
 	foreach(cell, parts)
 	{
 		NodePart   *part = lfirst(cell);
 		RhStatement statement = {0};
 
 		statement.sql = part->sql;
-		statement.access = state->spec.locks_rows ? RH_WRITE : RH_READ;
-		statement.result_format = state->reader->format;
-		rh_rows_params_use(state->params, &statement);
-		state->streams[state->stream_count] =
-			rh_stream_start(rh_scan_connect(part->node_id, state->spec.check_as_user), &statement);
-		state->stream_count++;
+		statement.access = run->spec.locks_rows ? RH_WRITE : RH_READ;
+		statement.result_format = run->reader->format;
+		rh_rows_params_use(run->params, &statement);
+		run->streams[run->stream_count] =
+			rh_stream_start(rh_scan_connect(part->node_id, run->spec.check_as_user), &statement);
+		run->stream_count++;
 	}
-	state->started = true;
+	run->started = true;
 	MemoryContextSwitchTo(old);
 }
 
 static void
-end_streams(ScanRun *state)
+end_streams(ScanRun *run)
 {
-	for (int i = 0; i < state->stream_count; i++)
-		if (state->streams[i] != NULL)
-			rh_stream_end(state->streams[i]);
-	state->stream_count = 0;
-	state->started = false;
-	MemoryContextReset(state->run_context);
+	for (int i = 0; i < run->stream_count; i++)
+		if (run->streams[i] != NULL)
+			rh_stream_end(run->streams[i]);
+	run->stream_count = 0;
+	run->started = false;
+	MemoryContextReset(run->run_context);
 }
 
 /* The access method of ExecScan: the next row of any node. */
 static TupleTableSlot *
 next_row(ScanState *node)
 {
-	ScanRun *state = (ScanRun *) node;
+	ScanRun *run = (ScanRun *) node;
 	TupleTableSlot *slot = node->ss_ScanTupleSlot;
 	RhRow		row;
 
-	if (!state->started)
-		start_streams(state);
-	while (state->stream_now < state->stream_count)
+	if (!run->started)
+		start_streams(run);
+	while (run->stream_now < run->stream_count)
 	{
-		if (rh_stream_next(state->streams[state->stream_now], &row))
+		if (rh_stream_next(run->streams[run->stream_now], &row))
 		{
 			MemoryContext old = MemoryContextSwitchTo(node->ps.ps_ExprContext->ecxt_per_tuple_memory);
 
-			rh_rows_read(state->reader, &row, slot);
+			rh_rows_read(run->reader, &row, slot);
 			MemoryContextSwitchTo(old);
 			return slot;
 		}
-		rh_stream_end(state->streams[state->stream_now]);
-		state->streams[state->stream_now] = NULL;
-		state->stream_now++;
+		rh_stream_end(run->streams[run->stream_now]);
+		run->streams[run->stream_now] = NULL;
+		run->stream_now++;
 	}
 	return ExecClearTuple(slot);
 }
@@ -284,22 +287,22 @@ needs_executor_param(Node *node, void *context)
 static void
 explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
-	ScanRun *state = (ScanRun *) node;
+	ScanRun *run = (ScanRun *) node;
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 	RhPlacement *placements;
 	int			count;
 	List	   *parts;
 	ListCell   *cell;
 
-	ExplainPropertyText("Way", state->spec.way, es);
+	ExplainPropertyText("Way", run->spec.way, es);
 	if (needs_executor_param((Node *) scan->custom_exprs, NULL))
 	{
 		/* the key is known row by row only: show the form of the statement */
-		state->spec.ties = NIL;
+		run->spec.ties = NIL;
 		ExplainPropertyText("Per Row", "true", es);
 	}
-	count = find_buckets(state, true, &placements);
-	parts = make_parts(state, placements, count);
+	count = find_buckets(run, true, &placements);
+	parts = make_parts(run, placements, count);
 	ExplainPropertyInteger("Nodes", NULL, list_length(parts), es);
 	ExplainPropertyInteger("Buckets", NULL, count, es);
 	if (!es->verbose)
@@ -311,6 +314,8 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 
 		if (rh_map_node(part->node_id, &host))
 			ExplainPropertyText("Node", psprintf("%s:%d", host.host, host.port), es);
-		ExplainPropertyText("Remote SQL", part->sql, es);
+		ExplainPropertyText("Remote SQL", part->bucket_count == 1 ? part->first_arm :
+							psprintf("%s UNION ALL the same of %d more buckets", part->first_arm,
+									 part->bucket_count - 1), es);
 	}
 }

@@ -39,7 +39,8 @@ rh_rows_params_make(int count, const Oid *types)
 		bool		is_varlena;
 
 		params->types[i] = types[i] < FirstNormalObjectId ? types[i] : TEXTOID;
-		params->formats[i] = binary && rh_wire_binary_safe(types[i]) ? 1 : 0;
+		params->formats[i] = binary && types[i] < FirstNormalObjectId &&
+			rh_wire_binary_safe(types[i]) ? 1 : 0;
 		if (params->formats[i] == 1)
 			getTypeBinaryOutputInfo(types[i], &function, &is_varlena);
 		else
