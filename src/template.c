@@ -261,6 +261,17 @@ remove_doubles(CutContext *context)
 	context->count = kept;
 }
 
+/*
+ * The target of a change through a view carries the mark of a FROM entry, by
+ * which it would be printed twice.
+ */
+static void
+hide_target(Query *query)
+{
+	if (query->resultRelation > 0)
+		rt_fetch(query->resultRelation, query->rtable)->inFromCl = false;
+}
+
 List *
 rh_template_make_destructive(Query *query)
 {
@@ -270,6 +281,7 @@ rh_template_make_destructive(Query *query)
 	char	   *text;
 	List	   *raw;
 
+	hide_target(query);
 	repair_inserts(query);
 	text = print_query(query);
 	raw = raw_parser(text, RAW_PARSE_DEFAULT);
