@@ -177,7 +177,7 @@ rh_connect(const char *host, int port, const char *database, const char *user,
 	volatile bool connected = false;
 
 	/* defaults first: of two values libpq takes the last */
-	add_keyword(k, "fallback_application_name", "rehouse");
+	add_keyword(k, "fallback_application_name", psprintf("rehouse %d", MyProcPid));
 	add_conninfo(k, node_conninfo);
 	add_conninfo(k, extra);
 	add_keyword(k, "host", host);

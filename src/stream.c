@@ -103,6 +103,19 @@ forget_prepared(RhConn *conn, RhPrepared *prepared)
 	hash_search(conn->prepared, &prepared->key, HASH_REMOVE, NULL);
 }
 
+/*
+ * Forget a statement whose Parse may or may not have come through: closing one
+ * that does not exist is no error.
+ */
+static void
+forget_unparsed(RhConn *conn, RhPrepared *prepared)
+{
+	if (prepared == NULL || prepared->parsed)
+		return;
+	rh_wire_close_statement(&conn->wire, prepared->name);
+	forget_prepared(conn, prepared);
+}
+
 /* The reader's answer has ended: the connection is free for the next statement. */
 static void
 finish_reading(RhConn *conn)
@@ -141,13 +154,8 @@ raise_error(RhConn *conn, RhMessage *message)
 	/* BEGIN or SAVEPOINT refused: we do not know where we are */
 	if (in_prefix)
 		conn->failed = true;
-	if (stream != NULL && stream->prepared != NULL && !stream->prepared->parsed)
-	{
-		RhPrepared *prepared = stream->prepared;
-
-		stream->prepared = NULL;
-		forget_prepared(conn, prepared);
-	}
+	if (stream != NULL)
+		forget_unparsed(conn, stream->prepared);
 	if (conn->settings_in_xact)
 		conn->settings_known = false;
 	if (fields.severity != NULL && strcmp(fields.severity, "ERROR") != 0)
@@ -540,8 +548,7 @@ abandon(RhConn *conn, RhStream *stream)
 		rh_conn_make_idle(conn);
 		return;
 	}
-	if (stream->prepared != NULL && !stream->prepared->parsed)
-		forget_prepared(conn, stream->prepared);
+	forget_unparsed(conn, stream->prepared);
 	finish_reading(conn);
 	conn->skip++;
 	free_stream(stream);
@@ -560,6 +567,58 @@ rh_stream_end(RhStream *stream)
 
 /* ---- the end of a (sub)transaction ---- */
 
+/* Ask the worker to stop what it does for the reader. */
+static bool
+stop_reader(RhConn *conn, TimestampTz deadline)
+{
+	if (!rh_wire_cancel(&conn->wire))
+		return false;
+	if (conn->copying)
+	{
+		rh_wire_begin(&conn->wire, 'f');
+		rh_wire_put_string(&conn->wire, "the transaction has been aborted");
+		rh_wire_end(&conn->wire);
+	}
+	return rh_wire_flush(&conn->wire, RH_WAIT_QUIET, deadline) == RH_WIRE_OK;
+}
+
+/*
+ * Read the rest of the answers, those to skip and the reader's, without raising
+ * anything.
+ */
+static bool
+read_quietly(RhConn *conn, TimestampTz deadline)
+{
+	while (conn->skip > 0 || conn->reader != NULL)
+	{
+		RhStream   *stream = conn->skip > 0 ? NULL : conn->reader;
+		RhMessage	message;
+
+		if (rh_wire_next(&conn->wire, RH_WAIT_QUIET, deadline, &message) != RH_WIRE_OK)
+			return false;
+		if (message.type == 'Z')
+		{
+			conn->status = message.body[0];
+			if (stream == NULL)
+				conn->skip--;
+			else
+			{
+				/* BEGIN or SAVEPOINT refused: we do not know where we are */
+				if (stream->prefix > 0)
+					return false;
+				forget_unparsed(conn, stream->prepared);
+				finish_reading(conn);
+			}
+		}
+		else if (stream != NULL && message.type == 'C' && stream->prefix > 0)
+			stream->prefix--;
+		else if (stream != NULL && message.type == '2' && stream->prefix == 0 &&
+				 stream->prepared != NULL)
+			stream->prepared->parsed = true;
+	}
+	return true;
+}
+
 /*
  * Bring a connection to rest without raising anything: cancel what runs, and
  * read what is still to come.  False: it could not be done in time, or the
@@ -568,44 +627,18 @@ rh_stream_end(RhStream *stream)
 bool
 rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 {
-	RhMessage	message;
-
 	if (conn->failed)
 		return false;
-	if (conn->reader == NULL && !conn->copying && conn->skip == 0)
+	if (conn->reader == NULL && conn->skip == 0)
 		return true;
-	if (conn->reader != NULL || conn->copying)
+	if (conn->reader != NULL)
 	{
-		if (!rh_wire_cancel(&conn->wire))
-			return false;
-		if (conn->copying)
-		{
-			rh_wire_begin(&conn->wire, 'f');
-			rh_wire_put_string(&conn->wire, "the transaction has been aborted");
-			rh_wire_end(&conn->wire);
-		}
-		if (rh_wire_flush(&conn->wire, RH_WAIT_QUIET, deadline) != RH_WIRE_OK)
-			return false;
-		if (conn->reader != NULL && conn->reader->prepared != NULL &&
-			!conn->reader->prepared->parsed)
-			forget_prepared(conn, conn->reader->prepared);
-		finish_reading(conn);
-		conn->copying = false;
-		conn->skip++;
 		if (conn->settings_in_xact)
 			conn->settings_known = false;
-	}
-	while (conn->skip > 0)
-	{
-		if (rh_wire_next(&conn->wire, RH_WAIT_QUIET, deadline, &message) != RH_WIRE_OK)
+		if (!stop_reader(conn, deadline))
 			return false;
-		if (message.type == 'Z')
-		{
-			conn->skip--;
-			conn->status = message.body[0];
-		}
 	}
-	return true;
+	return read_quietly(conn, deadline);
 }
 
 /* End the streams opened at this nesting level or deeper. */

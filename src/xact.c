@@ -235,7 +235,7 @@ typedef struct Answer
 {
 	char		tag[32];		/* of its CommandComplete, or empty */
 	char		sqlstate[6];	/* of its error, or empty */
-	char	   *error;			/* body of the error (normal mode only) */
+	char	   *error;			/* body of the error, if that was asked for */
 } Answer;
 
 /* Send a command without waiting for its answer. */
@@ -251,9 +251,9 @@ send_end_command(RhConn *conn, const char *sql, RhWaitMode mode, TimestampTz dea
 	return false;
 }
 
-/* Read up to the answer to the last command sent. */
+/* Read up to the answer to the last command sent; keep_error: to be raised. */
 static RhWireStatus
-read_answer(RhConn *conn, RhWaitMode mode, TimestampTz deadline, Answer *answer)
+read_answer(RhConn *conn, RhWaitMode mode, TimestampTz deadline, bool keep_error, Answer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	while (conn->skip > 0)
@@ -280,7 +280,7 @@ read_answer(RhConn *conn, RhWaitMode mode, TimestampTz deadline, Answer *answer)
 			rh_wire_error_fields(message.body, &fields);
 			strlcpy(answer->sqlstate, fields.sqlstate ? fields.sqlstate : "XX000",
 					sizeof(answer->sqlstate));
-			if (mode == RH_WAIT_NORMAL)
+			if (keep_error)
 			{
 				answer->error = MemoryContextAlloc(TopTransactionContext, message.length);
 				memcpy(answer->error, message.body, message.length);
@@ -351,13 +351,13 @@ commit_one(RhConn *conn)
 
 	if (!send_end_command(conn, "COMMIT", RH_WAIT_QUIET, 0))
 		rh_conn_lost(conn);
-	status = read_answer(conn, RH_WAIT_COMMIT, 0, &answer);
+	status = read_answer(conn, RH_WAIT_COMMIT, 0, true, &answer);
 	if (status == RH_WIRE_TIMEOUT)
 	{
 		rh_wire_cancel(&conn->wire);
 		status = read_answer(conn, RH_WAIT_QUIET,
 							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RH_ABORT_TIMEOUT_MS),
-							 &answer);
+							 true, &answer);
 	}
 	if (status != RH_WIRE_OK)
 	{
@@ -391,7 +391,7 @@ commit_readers(void)
 
 		if (!joined(conn) || conn->wrote)
 			continue;
-		if (conn->failed || read_answer(conn, RH_WAIT_NORMAL, 0, &answer) != RH_WIRE_OK)
+		if (conn->failed || read_answer(conn, RH_WAIT_NORMAL, 0, true, &answer) != RH_WIRE_OK)
 			rh_conn_lost(conn);
 		if (answer.error != NULL)
 			raise_answer(conn, &answer, "COMMIT");
@@ -430,7 +430,7 @@ prepare_all(void)
 
 		if (!joined(conn))
 			continue;
-		if (read_answer(conn, RH_WAIT_NORMAL, 0, &answer) != RH_WIRE_OK)
+		if (read_answer(conn, RH_WAIT_NORMAL, 0, true, &answer) != RH_WIRE_OK)
 			rh_conn_lost(conn);
 		if (strcmp(answer.tag, "PREPARE TRANSACTION") == 0)
 			conn->branch = RH_BRANCH_PREPARED;
@@ -561,9 +561,9 @@ commit_prepared(void)
 		if (conn->branch != RH_BRANCH_PREPARED)
 			continue;
 		if (!conn->failed)
-			status = read_answer(conn, RH_WAIT_QUIET, deadline, &answer);
+			status = read_answer(conn, RH_WAIT_QUIET, deadline, false, &answer);
 		if (status == RH_WIRE_TIMEOUT)
-			status = read_answer(conn, RH_WAIT_COMMIT, 0, &answer);
+			status = read_answer(conn, RH_WAIT_COMMIT, 0, false, &answer);
 
 		/* 42704: the keeper was faster */
 		if (status == RH_WIRE_OK &&
@@ -620,7 +620,7 @@ abort_all(void)
 		Answer		answer;
 
 		if (joined(conn) && !conn->failed &&
-			read_answer(conn, RH_WAIT_QUIET, deadline, &answer) != RH_WIRE_OK)
+			read_answer(conn, RH_WAIT_QUIET, deadline, false, &answer) != RH_WIRE_OK)
 			conn->failed = true;
 	}
 }

@@ -27,7 +27,8 @@ sub told
 	my ($number) = @_;
 	my $text = substr($cluster->worker($number)->log_text, $seen{$number});
 	$seen{$number} += length $text;
-	my @told = $text =~ /LOG:  (?:statement|execute \w*): (BEGIN|COMMIT PREPARED|COMMIT|ROLLBACK PREPARED|ROLLBACK TO|ROLLBACK|SAVEPOINT \w+|RELEASE SAVEPOINT \w+|PREPARE TRANSACTION|SELECT|UPDATE|INSERT)/g;
+	my $me = 'rehouse ' . $s->backend_pid;
+	my @told = $text =~ /$me \S* ?LOG:  (?:statement|execute \w*):\s+(BEGIN|COMMIT PREPARED|COMMIT|ROLLBACK PREPARED|ROLLBACK TO|ROLLBACK|SAVEPOINT \w+|RELEASE SAVEPOINT \w+|PREPARE TRANSACTION|SELECT(?! pg_catalog.set_config)|UPDATE|INSERT)/g;
 	return join ' ', @told;
 }
 

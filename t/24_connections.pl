@@ -18,7 +18,7 @@ my ($k1, $k2) = map { $c->query("SELECT min(k) FROM generate_series(1, 100) k WH
 	(SELECT t.number_of(p.node_id) FROM rehouse.placement_map p JOIN rehouse.shards s USING (bucket_id)
 	 WHERE s.shard_id = get_shard_id_for_distribution_column('items', k)) = $_") } 1, 2;
 
-my $idle = q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'rehouse' AND state = 'active'
+my $idle = q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'rehouse %' AND state = 'active'
 	AND pid <> pg_backend_pid() AND datname = 'app' AND query NOT LIKE 'START_REPLICATION%'};
 my $s = $c->session;
 my $blocker = $c->session;
@@ -53,7 +53,7 @@ $blocker->query('ROLLBACK');
 
 # in a block: the savepoint can be rolled back to
 $blocker->query("BEGIN; UPDATE items SET n = n + 1 WHERE k = $k1");
-$s->query("BEGIN; UPDATE items SET n = 5 WHERE k = $k2; UPDATE items SET n = n WHERE k = (SELECT max(k) FROM items WHERE k = $k1 AND n < 0); SAVEPOINT x; SET LOCAL statement_timeout = '200ms'");
+$s->query("BEGIN; UPDATE items SET n = 5 WHERE k = $k2; SAVEPOINT x; SET LOCAL statement_timeout = '200ms'");
 ($rows, $messages) = $s->try("UPDATE items SET n = n + 100 WHERE k = $k1");
 like($messages, qr/57014/, 'cancelled in a block');
 $blocker->query('ROLLBACK');
@@ -79,6 +79,9 @@ $c->poll('SELECT true');
 $s->finish;
 $s = $c->session;
 
+# (the blocker's transaction has gone with the server, so the update may have been faster)
+$s->query("UPDATE items SET n = 6 WHERE k = $k1");
+
 # large results that are not read to their end
 is($s->query('SELECT k FROM items ORDER BY k LIMIT 1'), '1', 'LIMIT');
 $s->query('BEGIN; DECLARE c CURSOR FOR SELECT a.k FROM items a, items b, items d');
@@ -90,9 +93,9 @@ $cluster->worker(1)->poll($idle);
 
 # a worker's session is terminated: between statements nobody notices, within one it is an error
 $s->query("SELECT n FROM items WHERE k = $k1");
-my $kill = q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'rehouse' AND datname = 'app' AND pid <> pg_backend_pid()};
+my $kill = q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'rehouse %' AND datname = 'app' AND pid <> pg_backend_pid()};
 $cluster->worker(1)->query($kill);
-$cluster->worker(1)->poll(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'rehouse' AND datname = 'app' AND pid <> pg_backend_pid() AND query NOT LIKE '%replication%'});
+$cluster->worker(1)->poll(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'rehouse %' AND datname = 'app' AND pid <> pg_backend_pid() AND query NOT LIKE '%replication%'});
 $c->query('SELECT 1');
 select undef, undef, undef, 0.15;    # an idle connection is looked at when it was not used for 100 ms
 is($s->query("SELECT n FROM items WHERE k = $k1"), '6', 'an idle connection that is lost is replaced');
@@ -106,8 +109,6 @@ $s->query("BEGIN; UPDATE items SET n = 7 WHERE k = $k1");
 $cluster->worker(1)->query($kill);
 ($rows, $messages) = $s->try('COMMIT');
 like($messages, qr/08007/, 'lost in COMMIT: nobody knows');
-$s->query("BEGIN; UPDATE items SET n = 9 WHERE k = $k2; SAVEPOINT x; SELECT count(*) FROM items WHERE k = $k1 FOR UPDATE")
-  if 0;
 
 # a whole worker goes and comes
 $cluster->worker(1)->stop('immediate');
@@ -120,7 +121,7 @@ is($s->query("SELECT n FROM items WHERE k = $k1"), '6', 'and it is back');
 # roles: a connection for each
 my $app = $c->session(user => 'app');
 is($app->query("SELECT n FROM items WHERE k = $k1"), '6', 'an ordinary role');
-is($cluster->worker(1)->query(q{SELECT string_agg(DISTINCT usename, ',' ORDER BY usename) FROM pg_stat_activity WHERE application_name = 'rehouse' AND usename = 'app'}), 'app', 'is itself on the worker');
+is($cluster->worker(1)->query(q{SELECT string_agg(DISTINCT usename, ',' ORDER BY usename) FROM pg_stat_activity WHERE application_name LIKE 'rehouse %' AND usename = 'app'}), 'app', 'is itself on the worker');
 $s->query("BEGIN; SET LOCAL ROLE app; UPDATE items SET n = 10 WHERE k = $k1");
 ($rows, $messages) = $s->try("RESET ROLE; SELECT n FROM items WHERE k = $k1");
 like($messages, qr/0A000: cannot use node "127.0.0.1:\d+" as role "postgres" in this transaction/, 'a second role does not read past what the first has written');
@@ -130,7 +131,7 @@ is($s->query("SELECT count(*) FROM items WHERE n = 10"), '2', 'two roles on two 
 ($rows, $messages) = $s->try("SET ROLE app; SELECT * FROM run_command_on_workers('SELECT 1')");
 like($messages, qr/42501/, 'ordinary roles do not run commands on workers');
 $s->query('RESET ROLE');
-$c->query('CREATE ROLE stranger LOGIN; GRANT ALL ON items TO stranger');
+$c->query('CREATE ROLE stranger SUPERUSER LOGIN');
 ($rows, $messages) = $c->session(user => 'stranger')->try("SELECT n FROM items WHERE k = $k1");
 like($messages, qr/role "stranger" does not exist/, 'a role that the worker does not know is named');
 
