@@ -144,7 +144,7 @@ lock_shell(Oid relid)
 
 	lock_tables(relid);
 	rel = table_open(relid, NoLock);
-	CheckTableNotInUse(rel, "create_distributed_table");
+	CheckTableNotInUse(rel, "distribute");
 	rh_transit_mark(relid);
 	invalidate_now(relid);
 	LockRelationOid(relid, ExclusiveLock);

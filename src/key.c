@@ -24,7 +24,7 @@
 #include "utils/pg_locale.h"
 #include "utils/typcache.h"
 
-/* Types whose values are OIDs of catalog objects: they differ between servers. */
+/* Types whose values are, or contain, OIDs of catalog objects: they differ between servers. */
 static bool
 is_reg_type(Oid type)
 {
@@ -41,6 +41,7 @@ is_reg_type(Oid type)
 		case REGCONFIGOID:
 		case REGDICTIONARYOID:
 		case REGCOLLATIONOID:
+		case ACLITEMOID:
 			return true;
 		default:
 			return false;
