@@ -202,6 +202,28 @@ append_options(StringInfo buf, Datum options, const char *prefix)
 	}
 }
 
+/*
+ * Append the options that a user can set on a column; a minor version may keep
+ * entries of its own there, which mean nothing on another server.
+ */
+static void
+append_column_options(StringInfo buf, Datum options)
+{
+	Datum	   *elements;
+	int			count;
+
+	deconstruct_array(DatumGetArrayTypeP(options), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *option = TextDatumGetCString(elements[i]);
+
+		if (strncmp(option, "n_distinct=", strlen("n_distinct=")) == 0 ||
+			strncmp(option, "n_distinct_inherited=", strlen("n_distinct_inherited=")) == 0)
+			appendStringInfo(buf, "%s%s", buf->len > 0 ? ", " : "", option);
+	}
+}
+
 /* Append the options of a pg_class row, if it has any. */
 static void
 append_class_options(StringInfo buf, Oid relid, const char *prefix)
@@ -247,8 +269,9 @@ column_settings(List *statements, Form_pg_attribute attribute, const char *shard
 		StringInfoData buf;
 
 		initStringInfo(&buf);
-		append_options(&buf, options, "");
-		statements = lappend(statements, psprintf("%s SET (%s)", alter, buf.data));
+		append_column_options(&buf, options);
+		if (buf.len > 0)
+			statements = lappend(statements, psprintf("%s SET (%s)", alter, buf.data));
 	}
 	ReleaseSysCache(tuple);
 	return statements;

@@ -43,24 +43,15 @@ END $$;
 CALL distribute_cases();
 
 -- the shard that the coordinator names for each value is the one that has the row
-CREATE FUNCTION misplaced(name text, type text, vals text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    v     text;
-    n     int := 0;
-    shard bigint;
-    found text;
-BEGIN
-    FOREACH v IN ARRAY vals LOOP
-        n := n + 1;
-        shard := get_shard_id_for_distribution_column(name::regclass, v);
-        SELECT string_agg(shardid::text, ',') INTO found
-          FROM run_command_on_shards(name::regclass, format('SELECT count(*) FROM %%s WHERE n = %s', n)) WHERE result = '1';
-        IF found IS DISTINCT FROM shard::text THEN
-            RETURN NEXT format('%s: in %s, not in %s', v, found, shard);
-        END IF;
-    END LOOP;
-END $$;
-SELECT is_empty(format('SELECT misplaced(%L, %L, %L)', 'k' || id, type, vals), type || ': each row is where its hash says')
+CREATE FUNCTION misplaced(name text, vals text[]) RETURNS TABLE (value text, wanted bigint, found text) LANGUAGE sql AS $$
+    WITH shards AS MATERIALIZED (
+        SELECT shardid, result FROM run_command_on_shards(name::regclass, 'SELECT array_agg(n) FROM %s')),
+    wanted AS (
+        SELECT v, n, get_shard_id_for_distribution_column(name::regclass, v) AS shard FROM unnest(vals) WITH ORDINALITY u (v, n))
+    SELECT v, shard, (SELECT string_agg(shardid::text, ',') FROM shards WHERE n = ANY (result::int[]))
+      FROM wanted
+     WHERE (SELECT array_agg(shardid) FROM shards WHERE n = ANY (result::int[])) IS DISTINCT FROM ARRAY[shard] $$;
+SELECT is_empty(format('SELECT * FROM misplaced(%L, %L)', 'k' || id, vals), type || ': each row is where its hash says')
   FROM cases ORDER BY id;
 
 SELECT throws_ok(format('CREATE TABLE x (k %s); SELECT create_distributed_table(''x'', ''k'')', type), '0A000',

@@ -89,7 +89,7 @@ BEGIN
         FOR thing IN SELECT r FROM dblink(t.conninfo(server.number), $q$
                 SELECT nspname FROM pg_namespace WHERE nspname ~ '_[0-9]{6,}(_[0-9]+)?$' $q$) d(r text)
                 EXCEPT
-                SELECT s.nspname || '_' || b.bucket_id || CASE WHEN b.generation > 0 THEN '_' || b.generation ELSE '' END
+                SELECT rehouse.shard_schema(s.nspname, b.bucket_id, b.generation)
                 FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id)
                      JOIN pg_class c ON c.oid = h.relation JOIN pg_namespace s ON s.oid = c.relnamespace
                 WHERE t.number_of(b.node_id) = server.number LOOP
@@ -125,8 +125,7 @@ AS $$
 DECLARE
     shard record;
 BEGIN
-    FOR shard IN SELECT t.number_of(b.node_id) AS number, c.relname, s.nspname || '_' || b.bucket_id ||
-                        CASE WHEN b.generation > 0 THEN '_' || b.generation ELSE '' END AS nsp
+    FOR shard IN SELECT t.number_of(b.node_id) AS number, c.relname, rehouse.shard_schema(s.nspname, b.bucket_id, b.generation) AS nsp
                  FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id)
                       JOIN pg_class c ON c.oid = h.relation JOIN pg_namespace s ON s.oid = c.relnamespace
                  WHERE h.relation = $1 ORDER BY b.hash_min LOOP
