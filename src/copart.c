@@ -25,6 +25,7 @@
 #include "shmem/map.h"
 #include "src/copart.h"
 #include "src/gather.h"
+#include "src/gather_scan.h"
 #include "src/sendable.h"
 #include "utils/lsyscache.h"
 
@@ -230,6 +231,8 @@ relation_part(Level *level, RangeTblEntry *rte, Index rti, Part *part)
 		return refuse(level, "row-level security applies");
 	if (rte->tablesample != NULL)
 		return refuse(level, "it uses TABLESAMPLE");
+	if (rh_gather_lock_of(rte) != NULL)
+		return refuse(level, "it locks rows");
 	found.colocation_id = table.colocation_id;
 	found.relid = table.relid;
 	found.relations = 1;

@@ -494,6 +494,17 @@ add_ties(PlannerInfo *root, RhScanSpec *spec, List **exprs, List *clauses, Index
 		add_clause_ties(spec, exprs, clauses, varno, lfirst_int(cell));
 }
 
+static List *
+relids_of(List *entries)
+{
+	List	   *relids = NIL;
+	ListCell   *cell;
+
+	foreach(cell, entries)
+		relids = list_append_unique_oid(relids, ((RangeTblEntry *) lfirst(cell))->relid);
+	return relids;
+}
+
 static Plan *
 plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 		  List *clauses, List *custom_plans)
@@ -512,6 +523,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	{
 		table = source.part->table;
 		spec.way = "push-down";
+		spec.relids = relids_of(source.part->original);
 		spec.check_as_user = source.part->check_as_user;
 		sendable.params = (List *) eval_const_expressions(root,
 														  copyObject((Node *) source.part->values));
@@ -521,6 +533,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 		if (!rh_map_table(source.rte->relid, &table))
 			elog(ERROR, "relation %u is not distributed any more", source.rte->relid);
 		sendable.relid = source.rte->relid;
+		spec.relids = list_make1_oid(source.rte->relid);
 		spec.check_as_user = source.rte->checkAsUser;
 		scan->scan.scanrelid = rel->relid;
 	}

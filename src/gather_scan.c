@@ -34,6 +34,8 @@ typedef struct ScanRun
 	RhRowsParams *params;
 	RhRowsReader *reader;
 	bool		started;
+	int			starts;			/* how often so far */
+	uint64		statement_id;	/* once it is worth preparing, else 0 */
 	MemoryContext run_context;	/* what lives until the next rescan */
 	RhStream  **streams;		/* one per node */
 	int			stream_count;
@@ -176,6 +178,23 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 											   ALLOCSET_DEFAULT_SIZES);
 }
 
+/*
+ * A scan that comes again and again for one bucket at a time (a key from an
+ * outer row) has its statement prepared.
+ */
+static void
+prepare_if_repeated(ScanRun *run, RhStatement *statement, RhPlacement *placement)
+{
+	if (run->starts < 2)
+		return;
+	if (run->statement_id == 0)
+		run->statement_id = rh_template_statement_id(run->spec.template, run->params->count,
+													 run->params->types, run->spec.relids);
+	statement->statement_id = run->statement_id;
+	statement->bucket_id = placement->bucket_id;
+	statement->generation = placement->generation;
+}
+
 static void
 start_streams(ScanRun *run)
 {
@@ -198,11 +217,14 @@ start_streams(ScanRun *run)
 		statement.access = run->spec.locks_rows ? RH_WRITE : RH_READ;
 		statement.result_format = run->reader->format;
 		rh_rows_params_use(run->params, &statement);
+		if (count == 1 && !run->spec.locks_rows)
+			prepare_if_repeated(run, &statement, &placements[0]);
 		run->streams[run->stream_count] =
 			rh_stream_start(rh_scan_connect(part->node_id, run->spec.check_as_user), &statement);
 		run->stream_count++;
 	}
 	run->started = true;
+	run->starts++;
 	MemoryContextSwitchTo(old);
 }
 

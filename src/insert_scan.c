@@ -85,6 +85,7 @@ typedef struct InsertRun
 	Tuplestorestate *stored;	/* the source, when it is stored first */
 	TupleTableSlot *source_slot;	/* for reading rows back */
 	bool		source_done;
+	int			batches;		/* taken so far */
 	RhPlacement *placements;	/* behind the gate */
 	int			placement_count;
 	bool		all_gated;
@@ -462,8 +463,9 @@ set_params(InsertRun *run, Shape *shape, Row *rows)
 	}
 }
 
+/* alone: the statement is all that the INSERT does on any node. */
 static void
-send_chunk(InsertRun *run, Chunk *chunk, Row *rows)
+send_chunk(InsertRun *run, Chunk *chunk, Row *rows, bool alone)
 {
 	Shape	   *shape = get_shape(run, chunk->count);
 	RhStatement statement = {0};
@@ -475,6 +477,7 @@ send_chunk(InsertRun *run, Chunk *chunk, Row *rows)
 	set_params(run, shape, rows + chunk->first);
 	statement.sql = sql.data;
 	statement.access = RH_WRITE;
+	statement.alone_ok = alone;
 	statement.result_format = run->reader->format;
 	rh_rows_params_use(shape->params, &statement);
 	chunk->stream = rh_stream_start(rh_conn_get(chunk->placement->node_id), &statement);
@@ -545,6 +548,7 @@ static void
 send_chunks(InsertRun *run, Chunk *chunks, int chunk_count, Row *rows, int count)
 {
 	int			done = 0;
+	bool		alone = chunk_count == 1 && run->batches == 1 && run->source_done;
 
 	while (done < chunk_count)
 	{
@@ -557,7 +561,7 @@ send_chunks(InsertRun *run, Chunk *chunks, int chunk_count, Row *rows, int count
 			if (chunks[i].sent || list_member_int(nodes, chunks[i].placement->node_id))
 				continue;
 			nodes = lappend_int(nodes, chunks[i].placement->node_id);
-			send_chunk(run, &chunks[i], rows);
+			send_chunk(run, &chunks[i], rows, alone);
 			round = lappend(round, &chunks[i]);
 		}
 		foreach(cell, round)
@@ -588,6 +592,7 @@ run_batch(InsertRun *run)
 	count = take_rows(run, &rows);
 	if (count > 0)
 	{
+		run->batches++;
 		place_rows(run, rows, count);
 		chunks = make_chunks(run, rows, count, &chunk_count);
 		run->results = palloc0(sizeof(MinimalTuple) * count * 2);

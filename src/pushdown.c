@@ -302,7 +302,7 @@ static bool
 is_worthwhile(Query *query, RhCopart *copart)
 {
 	return copart->relations > 1 || query->hasAggs || query->groupClause != NIL ||
-		query->distinctClause != NIL || query->hasWindowFuncs || query->limitCount != NULL;
+		query->distinctClause != NIL || query->hasWindowFuncs || rows_wanted(query) != NULL;
 }
 
 /* The whole level, but for its final order and limit. */

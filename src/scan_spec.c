@@ -30,6 +30,7 @@ rh_scan_to_private(RhScanSpec *spec)
 	List	   *private = list_make5(spec->template, makeString(pstrdup(spec->way)), numbers,
 									 oids, spec->attrs);
 
+	private = lappend(private, spec->relids);
 	return lappend(private, spec->ties);
 }
 
@@ -48,7 +49,8 @@ rh_scan_from_private(List *private, RhScanSpec *spec)
 	spec->key_type = lsecond_oid(oids);
 	spec->key_collation = lthird_oid(oids);
 	spec->attrs = list_nth(private, 4);
-	spec->ties = list_nth(private, 5);
+	spec->relids = list_nth(private, 5);
+	spec->ties = list_nth(private, 6);
 }
 
 void

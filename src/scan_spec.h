@@ -31,6 +31,7 @@ typedef struct RhScanSpec
 	Oid			key_collation;
 	List	   *attrs;			/* the scan tuple's column of each column sent */
 	int			nparams;
+	List	   *relids;			/* shells that the template names */
 	List	   *ties;			/* of IntLists (index in custom_exprs, is_array, hash_proc) */
 } RhScanSpec;
 
