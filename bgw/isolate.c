@@ -9,8 +9,9 @@
  * key's hash, the node); the keeper makes the job, by the live state.
  *
  * Arguments of the job, as JSON:
- *	  colocation, hash	  the tenant
- *	  tenant			  its key, as text
+ *	  tenant_group		  the tenant's co-location group
+ *	  tenant_hash		  the hash of its key
+ *	  tenant			  the key, as text
  *	  target			  the node of its own; 0: stay where it is
  *	  drain_node		  the same, when it holds others that must leave first
  *	  reserved			  the job has made the target a reserved node
@@ -187,10 +188,10 @@ RhAnswer
 rh_job_create_isolation(const char *args, Oid userid)
 {
 	RhAnswer	answer = {0, false};
-	int32		hash = (int32) rh_job_arg_int8(args, "hash", 0);
+	int32		hash = (int32) rh_job_arg_int8(args, "tenant_hash", 0);
 	int32		target = (int32) rh_job_arg_int8(args, "target", 0);
 	bool		drains = rh_job_arg_int8(args, "drain_node", 0) != 0;
-	TenantBucket bucket = find_bucket((int32) rh_job_arg_int8(args, "colocation", 0), hash);
+	TenantBucket bucket = find_bucket((int32) rh_job_arg_int8(args, "tenant_group", 0), hash);
 	Oid			types[] = {TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(args)};
 	char	   *tenant;

@@ -201,8 +201,8 @@ run_isolation(const Tenant *tenant, RhJson *json)
 	RhJobState	job;
 
 	say_shared_hash(tenant);
-	rh_json_number(json, "colocation", tenant->table.colocation_id);
-	rh_json_number(json, "hash", tenant->hash);
+	rh_json_number(json, "tenant_group", tenant->table.colocation_id);
+	rh_json_number(json, "tenant_hash", tenant->hash);
 	rh_json_text(json, "tenant", tenant->text);
 	answer = rh_request(RH_REQUEST_JOB, "isolate", rh_json_end(json));
 	job = rh_wait_over(answer.value, true);
@@ -385,7 +385,6 @@ rh_isolate_tenant(PG_FUNCTION_ARGS)
 				(errmsg("node \"%s:%d\" holds %lld other shard groups, which are moved away first",
 						node.host, node.port, (long long) others)));
 		rh_json_number(&json, "drain_node", node.node_id);
-		rh_json_number(&json, "keep_bucket", tenant.placement.bucket_id);
 	}
 	PG_RETURN_INT64(run_isolation(&tenant, &json));
 }

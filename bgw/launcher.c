@@ -447,5 +447,7 @@ rh_launcher_main(Datum arg)
 			ProcessConfigFile(PGC_SIGHUP);
 		}
 	}
-	proc_exit(0);
+
+	/* not 0: the postmaster would never start it again */
+	proc_exit(1);
 }

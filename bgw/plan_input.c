@@ -17,7 +17,7 @@
  *	  colocation	 only this co-location group
  *	  excluded		 array of shard ids
  *	  drain_node	 only this node is emptied, nothing else is evened out
- *	  keep_bucket	 stays where it is
+ *	  tenant_group, tenant_hash	 the bucket of this hash stays where it is
  *
  *-------------------------------------------------------------------------
  */
@@ -250,10 +250,10 @@ read_buckets(RhPlanInput *input)
 	Oid			types[] = {TEXTOID, INT8OID};
 	Datum		values[] = {CStringGetTextDatum(input->args), Int64GetDatum(input->job_id)};
 
-	rh_catalog_each("WITH a AS MATERIALIZED (SELECT colocation, keep_bucket, "
+	rh_catalog_each("WITH a AS MATERIALIZED (SELECT colocation, tenant_group, tenant_hash, "
 					"COALESCE(drain_node, 0) AS drain_node, COALESCE(excluded, '{}') AS excluded "
 					"FROM pg_catalog.jsonb_to_record($1::pg_catalog.jsonb) AS a(colocation int4, "
-					"keep_bucket int8, drain_node int4, excluded int8[])), "
+					"tenant_group int4, tenant_hash int4, drain_node int4, excluded int8[])), "
 					"busy AS MATERIALIZED (SELECT DISTINCT ON (bucket_id) bucket_id, target_node "
 					"FROM rehouse.job_steps WHERE state IN ('running', 'retrying', 'undoing') "
 					"OR state = 'waiting' AND (job_id <> $2 OR kind <> 'move') "
@@ -264,7 +264,8 @@ read_buckets(RhPlanInput *input)
 					"SELECT b.bucket_id, b.colocation_id, b.node_id, COALESCE(y.target_node, b.node_id), "
 					"b.generation, h.shard_id, z.bytes, "
 					"COALESCE(h.excluded, false) OR y.bucket_id IS NOT NULL "
-					"OR b.bucket_id = COALESCE((SELECT keep_bucket FROM a), 0), "
+					"OR EXISTS (SELECT FROM a WHERE b.colocation_id = tenant_group "
+					"AND tenant_hash BETWEEN b.hash_min AND b.hash_max), "
 					"b.isolated_tenant IS NOT NULL AND n.should_have_shards "
 					"AND n.node_id <> (SELECT drain_node FROM a) "
 					"FROM rehouse.buckets b JOIN rehouse.nodes n USING (node_id) "

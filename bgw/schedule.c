@@ -228,7 +228,7 @@ end_jobs(void)
 					 "finished_at = pg_catalog.clock_timestamp() FROM rehouse.jobs j "
 					 "WHERE s.job_id = j.job_id AND j.state IN ('cancelling', 'failing') "
 					 "AND s.state = 'waiting'", 0, NULL, NULL, NULL, NULL);
-	rh_catalog_write("UPDATE rehouse.job_steps s SET state = 'undoing', attempts = 0, "
+	rh_catalog_write("UPDATE rehouse.job_steps s SET state = 'undoing', "
 					 "retry_at = NULL FROM rehouse.jobs j "
 					 "WHERE s.job_id = j.job_id AND j.state IN ('cancelling', 'failing') "
 					 "AND s.state = 'retrying'", 0, NULL, NULL, NULL, NULL);

@@ -44,6 +44,7 @@ typedef struct Step
 	int64		step_id;
 	bool		found;
 	int			attempts;		/* failed ones so far */
+	int			undo_attempts;	/* the same, at taking it back */
 	bool		job_cancelled;
 	RhTransferSpec spec;
 	RhTransferResult result;
@@ -79,7 +80,8 @@ read_step_row(HeapTuple row, TupleDesc desc, void *arg)
 	spec->source_node = get_int8(row, desc, 4);
 	spec->source_generation = get_int8(row, desc, 5);
 	step->attempts = get_int8(row, desc, 6);
-	step->job_cancelled = get_int8(row, desc, 7) != 0;
+	step->undo_attempts = get_int8(row, desc, 7);
+	step->job_cancelled = get_int8(row, desc, 8) != 0;
 }
 
 static void
@@ -117,7 +119,7 @@ load_step(void *arg)
 					 "WHERE s.step_id = $1 AND s.source_generation IS NULL "
 					 "AND b.bucket_id = s.bucket_id", 1, types, values, NULL, NULL);
 	rh_catalog_each("SELECT s.job_id, s.colocation_id, s.bucket_id, s.source_node, "
-					"s.source_generation, s.attempts, (j.state = 'cancelling')::int4 "
+					"s.source_generation, s.attempts, s.undo_attempts, (j.state = 'cancelling')::int4 "
 					"FROM rehouse.job_steps s JOIN rehouse.jobs j USING (job_id) "
 					"WHERE s.step_id = $1 AND s.state IN ('running', 'undoing') "
 					"AND s.source_generation IS NOT NULL",
@@ -219,12 +221,17 @@ report_progress(const RhTransferProgress *progress, void *arg)
  * ------------------------------------------------------------------------
  */
 
+/* What has failed, and counts. */
+typedef enum FailedAttempt
+{
+	NO_FAILURE, FAILED_RUN, FAILED_UNDO
+} FailedAttempt;
+
 typedef struct Outcome
 {
 	int64		step_id;
 	const char *state;
-	bool		failed_attempt; /* counts */
-	bool		begin_undo;		/* attempts count anew */
+	FailedAttempt failed;
 	int			delay_ms;		/* until the next try; below 0: none */
 	const char *error;			/* NULL: keep what is there */
 } Outcome;
@@ -235,16 +242,16 @@ record_outcome(void *arg)
 	Outcome    *outcome = arg;
 	bool		over = strcmp(outcome->state, "done") == 0 ||
 		strcmp(outcome->state, "failed") == 0 || strcmp(outcome->state, "cancelled") == 0;
-	Oid			types[] = {INT8OID, TEXTOID, BOOLOID, INT4OID, TEXTOID, BOOLOID, BOOLOID};
+	Oid			types[] = {INT8OID, TEXTOID, INT4OID, INT4OID, TEXTOID, BOOLOID, INT4OID};
 	char		nulls[] = "       ";
 	Datum		values[] = {
 		Int64GetDatum(outcome->step_id),
 		CStringGetTextDatum(outcome->state),
-		BoolGetDatum(outcome->failed_attempt),
+		Int32GetDatum(outcome->failed == FAILED_RUN),
 		Int32GetDatum(outcome->delay_ms),
 		(Datum) 0,
 		BoolGetDatum(over),
-		BoolGetDatum(outcome->begin_undo)
+		Int32GetDatum(outcome->failed == FAILED_UNDO)
 	};
 
 	if (outcome->error == NULL)
@@ -252,7 +259,7 @@ record_outcome(void *arg)
 	else
 		values[4] = CStringGetTextDatum(outcome->error);
 	rh_catalog_write("UPDATE rehouse.job_steps SET state = $2, "
-					 "attempts = CASE WHEN $7 THEN 0 ELSE attempts + $3::int4 END, "
+					 "attempts = attempts + $3, undo_attempts = undo_attempts + $7, "
 					 "retry_at = CASE WHEN $4 >= 0 THEN pg_catalog.clock_timestamp() + "
 					 "$4 * interval '1 millisecond' END, "
 					 "last_error = COALESCE($5, last_error), "
@@ -268,14 +275,13 @@ record_outcome(void *arg)
 }
 
 static void
-conclude(int64 step_id, const char *state, bool failed_attempt, int delay_ms,
+conclude(int64 step_id, const char *state, FailedAttempt failed, int delay_ms,
 		 const char *error)
 {
 	Outcome		outcome = {
 		.step_id = step_id,
 		.state = state,
-		.failed_attempt = failed_attempt,
-		.begin_undo = strcmp(state, "undoing") == 0 && !failed_attempt,
+		.failed = failed,
 		.delay_ms = delay_ms,
 		.error = error
 	};
@@ -323,11 +329,10 @@ call_undo(void *arg)
 }
 
 /*
- * Undo the step's transfer and conclude it.  final is the state that it then
- * has; attempt counts from 0 those that have failed.
+ * Undo the step's transfer and conclude it.  final is the state that it then has.
  */
 static void
-undo_step(Step *step, const char *final, int attempt)
+undo_step(Step *step, const char *final)
 {
 	Undo		undo = {&step->spec, false};
 	ErrorData  *error;
@@ -336,14 +341,14 @@ undo_step(Step *step, const char *final, int attempt)
 	QueryCancelPending = false;
 	error = rh_mover_try(call_undo, &undo);
 	if (error == NULL)
-		conclude(step->step_id, undo.undone ? final : "done", false, -1, NULL);
-	else if (attempt + 1 >= UNDO_ATTEMPTS)
+		conclude(step->step_id, undo.undone ? final : "done", NO_FAILURE, -1, NULL);
+	else if (step->undo_attempts + 1 >= UNDO_ATTEMPTS)
 	{
 		/* what is left on a node is in rehouse.cleanup, for the sweeper */
-		conclude(step->step_id, final, true, -1, error_text(error));
+		conclude(step->step_id, final, FAILED_UNDO, -1, error_text(error));
 	}
 	else
-		conclude(step->step_id, "undoing", true, rh_job_retry_delay_ms(attempt + 1),
+		conclude(step->step_id, "undoing", FAILED_UNDO, rh_job_retry_delay_ms(step->undo_attempts + 1),
 				 error_text(error));
 }
 
@@ -354,7 +359,7 @@ rh_step_undo(int64 step_id)
 
 	if (!rh_keeper_guarded(load_step, &step, LOG, NULL) || !step.found)
 		return;
-	undo_step(&step, step.job_cancelled ? "cancelled" : "failed", step.attempts);
+	undo_step(&step, step.job_cancelled ? "cancelled" : "failed");
 }
 
 /* ------------------------------------------------------------------------
@@ -393,14 +398,14 @@ run_failed(Step *step, const ErrorData *error)
 	if (!cancelled && rh_job_worth_retrying(error->sqlerrcode) &&
 		step->attempts + 1 < rh_step_attempts)
 	{
-		conclude(step->step_id, "retrying", true, rh_job_retry_delay_ms(step->attempts + 1),
+		conclude(step->step_id, "retrying", FAILED_RUN, rh_job_retry_delay_ms(step->attempts + 1),
 				 text);
 		return;
 	}
 
 	/* from here on a successor undoes as well, whatever becomes of us */
-	conclude(step->step_id, "undoing", false, 0, cancelled ? NULL : text);
-	undo_step(step, cancelled ? "cancelled" : "failed", 0);
+	conclude(step->step_id, "undoing", cancelled ? NO_FAILURE : FAILED_RUN, 0, cancelled ? NULL : text);
+	undo_step(step, cancelled ? "cancelled" : "failed");
 }
 
 void
@@ -416,7 +421,7 @@ rh_step_run(int64 step_id)
 	if (error != NULL)
 		run_failed(step, error);
 	else if (step->result == RH_TRANSFER_YIELDED)
-		conclude(step_id, "retrying", false, YIELD_DELAY_MS, NULL);
+		conclude(step_id, "retrying", NO_FAILURE, YIELD_DELAY_MS, NULL);
 	else
-		conclude(step_id, "done", false, -1, NULL);
+		conclude(step_id, "done", NO_FAILURE, -1, NULL);
 }

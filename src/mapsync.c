@@ -25,7 +25,6 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "shmem/debug.h"
-#include "shmem/gate.h"
 #include "shmem/state.h"
 #include "src/mapread.h"
 #include "src/mapsync.h"
@@ -329,7 +328,7 @@ rh_mapsync_commit(void)
 {
 	if (prepared || prepared_drop)
 		publish_prepared();
-	if (rh_map_has_private)
+	if (pending_level > 0)
 		forget_changes();
 }
 
@@ -351,7 +350,7 @@ rh_mapsync_abort(void)
 	}
 	prepared = false;
 	prepared_drop = false;
-	if (rh_map_has_private)
+	if (pending_level > 0)
 		forget_changes();
 }
 
@@ -359,7 +358,6 @@ void
 rh_mapsync_end(void)
 {
 	rh_map_end_xact();
-	rh_gate_end_xact();
 	rh_transit_end_xact();
 }
 
@@ -408,14 +406,6 @@ build_first(void)
 	(void) LockRelease(&tag, ExclusiveLock, false);
 }
 
-/* In recovery; a map as of now, until the transaction ends. */
-static void
-use_private(void)
-{
-	rh_map_has_private = true;
-	drop_private();
-}
-
 void
 rh_mapsync_reclaim(void)
 {
@@ -446,7 +436,6 @@ rh_mapsync_init(void)
 	rh_map_source.private_map = get_private_map;
 	rh_map_source.extension_exists = rh_mapread_extension_exists;
 	rh_map_source.build_first = build_first;
-	rh_map_source.use_private = use_private;
 	prev_object_access_hook = object_access_hook;
 	object_access_hook = rehouse_object_access_hook;
 }

@@ -48,7 +48,8 @@ CREATE TABLE rehouse.job_steps (
     bytes_done    bigint NOT NULL DEFAULT 0,
     bytes_total   bigint,
     pause_ms      float8,                           -- how long writers could be made to wait at the cutover
-    attempts      int NOT NULL DEFAULT 0,
+    attempts      int NOT NULL DEFAULT 0,           -- that failed
+    undo_attempts int NOT NULL DEFAULT 0,           -- at taking it back, that failed
     retry_at      timestamptz,
     last_error    text,
     created_at    timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
