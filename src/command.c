@@ -40,6 +40,7 @@ send_command(RhConn *conn, RhAccess access, const char *sql)
 	rh_xact_prefix_text(conn, access, &text);
 	appendStringInfoString(&text, sql);
 	rh_wire_query(&conn->wire, text.data);
+	conn->building = false;
 	pfree(text.data);
 	return stream;
 }

@@ -87,6 +87,7 @@ struct RhConn
 	RhStream   *reader;			/* its rows come next */
 	char		status;			/* the worker's transaction status, as last told */
 	int			skip;			/* answers before them that nobody wants */
+	bool		building;		/* its statement is not yet complete in the buffer */
 	bool		copying;		/* COPY under way */
 
 	/* what the worker session knows */

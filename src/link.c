@@ -41,6 +41,7 @@ static dlist_head links = DLIST_STATIC_INIT(links);
 
 static char *node_conninfo = NULL;
 static int	node_connection_timeout = 10000;
+static int	documented_timeout = -1;	/* citus.node_connection_timeout */
 
 /* Keywords that rehouse itself decides. */
 static bool
@@ -48,7 +49,7 @@ is_reserved_keyword(const char *keyword)
 {
 	static const char *const reserved[] = {
 		"host", "hostaddr", "port", "dbname", "user", "options", "replication",
-		"client_encoding", "service", "gssencmode", "target_session_attrs", NULL
+		"client_encoding", "application_name", "service", "gssencmode", "target_session_attrs", NULL
 	};
 
 	for (int i = 0; reserved[i] != NULL; i++)
@@ -89,7 +90,7 @@ check_node_conninfo(char **newval, void **extra, GucSource source)
 int
 rh_connection_timeout(void)
 {
-	return node_connection_timeout;
+	return documented_timeout >= 0 ? documented_timeout : node_connection_timeout;
 }
 
 /* Keyword arrays for PQconnectStartParams. */
@@ -172,7 +173,7 @@ rh_connect(const char *host, int port, const char *database, const char *user,
 {
 	Keywords   *k = palloc0(sizeof(Keywords));
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   node_connection_timeout);
+													   rh_connection_timeout());
 	PGconn	   *volatile pg = NULL;
 	volatile bool connected = false;
 
@@ -570,6 +571,14 @@ rh_link_init(void)
 							NULL,
 							&node_connection_timeout,
 							10000, 10, 3600 * 1000,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("citus.node_connection_timeout",
+							"The documented name of rehouse.node_connection_timeout; -1: not set.",
+							NULL,
+							&documented_timeout,
+							-1, -1, 3600 * 1000,
 							PGC_USERSET,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);

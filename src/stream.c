@@ -29,6 +29,9 @@ static dlist_head free_streams = DLIST_STATIC_INIT(free_streams);
 
 static int	max_prepared_per_node = 500;
 
+/* How long the end of a read that nobody wants is waited for before it is cancelled. */
+#define ABANDON_WAIT_MS 5
+
 /* ---- streams ---- */
 
 static RhStream *
@@ -443,6 +446,7 @@ rh_stream_attach(RhConn *conn, const char *sql)
 	check_other_roles(conn);
 	stream = get_stream(conn);
 	conn->reader = stream;
+	conn->building = true;
 	resetStringInfo(&stream->sql);
 	if (sql != NULL)
 		appendStringInfoString(&stream->sql, sql);
@@ -482,6 +486,7 @@ rh_stream_start(RhConn *conn, const RhStatement *statement)
 	put_bind(wire, prepared ? prepared->name : "", statement);
 	rh_wire_execute(wire);
 	rh_wire_sync(wire);
+	conn->building = false;
 	rh_conn_flush(conn);
 	return stream;
 }
@@ -521,48 +526,6 @@ uint64
 rh_stream_affected(RhStream *stream)
 {
 	return stream->affected;
-}
-
-/*
- * Ended before its last row.  In a transaction of the worker the rest has to
- * be read; a read on its own is cancelled.
- */
-static void
-abandon(RhConn *conn, RhStream *stream)
-{
-	RhMessage	message;
-
-	stream->ended = true;
-
-	/* most often the end has arrived with the last row that was read */
-	while (conn->skip == 0 && rh_wire_has_message(&conn->wire))
-	{
-		if (!rh_stream_read(conn, &message))
-		{
-			free_stream(stream);
-			return;
-		}
-	}
-	if (conn->xact_depth > 0 || conn->alone || !rh_wire_cancel(&conn->wire))
-	{
-		rh_conn_make_idle(conn);
-		return;
-	}
-	forget_unparsed(conn, stream->prepared);
-	finish_reading(conn);
-	conn->skip++;
-	free_stream(stream);
-}
-
-void
-rh_stream_end(RhStream *stream)
-{
-	RhConn	   *conn = stream->conn;
-
-	if (conn != NULL && conn->reader == stream)
-		abandon(conn, stream);
-	else
-		free_stream(stream);
 }
 
 /* ---- the end of a (sub)transaction ---- */
@@ -631,6 +594,8 @@ rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 		return false;
 	if (conn->reader == NULL && conn->skip == 0)
 		return true;
+	if (conn->building)
+		return false;			/* half sent: the worker will never answer */
 	if (conn->reader != NULL)
 	{
 		if (conn->settings_in_xact)
@@ -639,6 +604,45 @@ rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 			return false;
 	}
 	return read_quietly(conn, deadline);
+}
+
+/*
+ * Ended before its last row.  The end is often on its way already; else, in a
+ * transaction of the worker the rest has to be read, and a read on its own is
+ * cancelled.
+ */
+static void
+abandon(RhConn *conn, RhStream *stream)
+{
+	TimestampTz soon = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ABANDON_WAIT_MS);
+
+	stream->ended = true;
+	if (conn->xact_depth > 0 || conn->alone)
+		rh_conn_make_idle(conn);
+	else if (conn->building || read_quietly(conn, soon) || !rh_wire_cancel(&conn->wire))
+	{
+		conn->failed |= conn->reader != NULL;
+		conn->reader = NULL;
+		free_stream(stream);
+	}
+	else
+	{
+		forget_unparsed(conn, stream->prepared);
+		finish_reading(conn);
+		conn->skip++;
+		free_stream(stream);
+	}
+}
+
+void
+rh_stream_end(RhStream *stream)
+{
+	RhConn	   *conn = stream->conn;
+
+	if (conn != NULL && conn->reader == stream)
+		abandon(conn, stream);
+	else
+		free_stream(stream);
 }
 
 /* End the streams opened at this nesting level or deeper. */

@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -29,6 +30,9 @@
 #define INITIAL_BUFFER (16 * 1024)
 #define LARGE_BUFFER (256 * 1024)
 #define CANCEL_PROBE_MS 1000
+
+/* A buffer that a large value has made longer than this is given back after it. */
+#define KEPT_BUFFER (1024 * 1024)
 
 void
 rh_wire_init(RhWire *wire, PGconn *pg)
@@ -81,6 +85,7 @@ rh_wire_end(RhWire *wire)
 	uint32		n = pg_hton32((uint32) (wire->out.len - wire->message_start));
 
 	memcpy(wire->out.data + wire->message_start, &n, 4);
+	wire->message_start = 0;
 }
 
 void
@@ -164,7 +169,10 @@ socket_send(RhWire *wire, const char *data, int length)
 	ssize_t		n;
 
 	if (wire->ssl != NULL)
+	{
+		ERR_clear_error();
 		n = SSL_write((SSL *) wire->ssl, data, length);
+	}
 	else
 		n = send(wire->socket, data, length, MSG_NOSIGNAL);
 	return socket_result(wire, n, false);
@@ -176,7 +184,10 @@ socket_receive(RhWire *wire, char *data, int length)
 	ssize_t		n;
 
 	if (wire->ssl != NULL)
+	{
+		ERR_clear_error();
 		n = SSL_read((SSL *) wire->ssl, data, length);
+	}
 	else
 		n = recv(wire->socket, data, length, 0);
 	return socket_result(wire, n, true);
@@ -249,9 +260,17 @@ receive_some(RhWire *wire)
 	int			n;
 
 	if (wire->in_start == wire->in_end)
+	{
 		wire->in_start = wire->in_end = 0;
+		if (unlikely(wire->in_size > KEPT_BUFFER))
+		{
+			wire->in_size = LARGE_BUFFER;
+			wire->in = repalloc(wire->in, wire->in_size + 1);
+		}
+	}
 	if (wire->in_size - wire->in_end < 4096)
 		make_room(wire, 4096);
+	Assert(wire->patched == NULL);
 	n = socket_receive(wire, wire->in + wire->in_end, wire->in_size - wire->in_end);
 	if (n > 0)
 	{
@@ -269,9 +288,25 @@ receive_some(RhWire *wire)
 	return n;
 }
 
+/* Empty the send buffer. */
+static void
+reset_out(RhWire *wire)
+{
+	if (unlikely(wire->out.maxlen > KEPT_BUFFER))
+	{
+		wire->out.maxlen = INITIAL_BUFFER;
+		wire->out.data = repalloc(wire->out.data, wire->out.maxlen);
+	}
+	resetStringInfo(&wire->out);
+	wire->out_start = 0;
+}
+
 RhWireStatus
 rh_wire_flush(RhWire *wire, RhWaitMode mode, TimestampTz deadline)
 {
+	/* an error has left half a message behind: there is no going on */
+	if (unlikely(wire->message_start != 0))
+		wire->lost = true;
 	while (wire->out_start < wire->out.len)
 	{
 		int			n;
@@ -307,8 +342,7 @@ rh_wire_flush(RhWire *wire, RhWaitMode mode, TimestampTz deadline)
 				break;
 		}
 	}
-	resetStringInfo(&wire->out);
-	wire->out_start = 0;
+	reset_out(wire);
 	return RH_WIRE_OK;
 }
 
