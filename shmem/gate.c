@@ -25,6 +25,9 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+/* Locks that rh_gate_route has taken in this transaction. */
+static int	gates_taken = 0;
+
 static void
 bucket_tag(LOCKTAG *tag, Oid buckets_relid, uint32 bucket_id)
 {
@@ -64,33 +67,59 @@ check_serializable(const RhPlacement *placement)
 			 errhint("The transaction might succeed if retried.")));
 }
 
+/*
+ * Take the shared gate of one bucket: its own lock, or its group's where the
+ * transaction has many already.  tag gets what was locked.  A rollback to a
+ * savepoint gives locks back uncounted: the group's is taken early then.
+ */
+static LOCKMODE
+lock_shared(LOCKTAG *tag, int32 colocation_id, uint32 bucket_id)
+{
+	LOCKMODE	mode = RowExclusiveLock;
+	Oid			buckets_relid;
+	Oid			groups_relid;
+
+	get_classes(&buckets_relid, &groups_relid);
+	bucket_tag(tag, buckets_relid, bucket_id);
+	if (gates_taken >= RH_GATE_ESCALATE && !LockHeldByMe(tag, RowExclusiveLock))
+	{
+		group_tag(tag, groups_relid, colocation_id);
+		mode = ShareLock;
+	}
+	if (LockAcquire(tag, mode, false, false) == LOCKACQUIRE_OK)
+		gates_taken++;
+	return mode;
+}
+
 bool
 rh_gate_route(int32 colocation_id, uint32 hash, RhPlacement *placement)
 {
 	RhPlacement found;
-	Oid			buckets_relid;
-	Oid			groups_relid;
 
 	if (!rh_map_peek(colocation_id, hash, &found))
 		return false;
-	get_classes(&buckets_relid, &groups_relid);
 	for (;;)
 	{
 		LOCKTAG		tag;
+		LOCKMODE	mode = lock_shared(&tag, colocation_id, found.bucket_id);
 
-		bucket_tag(&tag, buckets_relid, found.bucket_id);
-		(void) LockAcquire(&tag, RowExclusiveLock, false, false);
 		if (!rh_map_route_live(colocation_id, hash, placement))
 			return false;
-		if (placement->bucket_id == found.bucket_id)
+		if (mode == ShareLock || placement->bucket_id == found.bucket_id)
 			break;
 
 		/* a split in between: the key belongs to another bucket now */
-		(void) LockRelease(&tag, RowExclusiveLock, false);
+		(void) LockRelease(&tag, mode, false);
 		found = *placement;
 	}
 	check_serializable(placement);
 	return true;
+}
+
+void
+rh_gate_end_xact(void)
+{
+	gates_taken = 0;
 }
 
 static int

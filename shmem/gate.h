@@ -21,6 +21,12 @@
 #define RH_GATE_MANY 16
 
 /*
+ * A transaction that has taken this many bucket locks takes its next ones on
+ * groups: the lock table is finite, and sized without us.
+ */
+#define RH_GATE_ESCALATE 512
+
+/*
  * Route a write (or row-locking read) of one key: find the bucket, take the
  * gate, read the map again whether or not it waited; loop when a split has
  * changed the bucket.  The placement returned is the one to use, and stays true
@@ -35,6 +41,9 @@ extern bool rh_gate_route(int32 colocation_id, uint32 hash, RhPlacement *placeme
  * in order of hash range.
  */
 extern int	rh_gate_route_all(int32 colocation_id, RhPlacement **placements);
+
+/* The transaction has ended, its gates with it. */
+extern void rh_gate_end_xact(void);
 
 /*
  * The mover's side: take the exclusive gate on the buckets, all or nothing, by

@@ -38,6 +38,20 @@ typedef struct MapRead
 } MapRead;
 
 /*
+ * In recovery nothing is shared: the catalog changes without anybody publishing
+ * it.  A private map for each transaction tells the tables that are distributed,
+ * so that their shells are not read by mistake.
+ */
+static bool
+use_private_map(void)
+{
+	if (!rh_map_source.extension_exists())
+		return false;
+	rh_map_source.use_private();
+	return true;
+}
+
+/*
  * The slow half of rh_map_available.  A negative answer is kept until any
  * database gets or loses its map: the counter is read before the catalog, and
  * raised after the publication that would change the answer.
@@ -50,8 +64,10 @@ find_or_build(void)
 	uint32		changes;
 	RhMapDatabase *db;
 
-	if (!IsTransactionState() || RecoveryInProgress() || rh_map_source.extension_exists == NULL)
+	if (!IsTransactionState() || rh_map_source.extension_exists == NULL)
 		return false;
+	if (RecoveryInProgress())
+		return use_private_map();
 	changes = __atomic_load_n(&rh_shared->database_changes, __ATOMIC_ACQUIRE);
 	if (denied && denied_at == changes)
 		return false;
@@ -140,10 +156,26 @@ record_routed(void)
 		cmm_smp_mb();
 }
 
+/*
+ * A standby's catalog may be older than the cluster: a bucket that has moved
+ * would be read where it was, or not be there any more.
+ */
+static void
+refuse_recovery(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot use distributed tables during recovery"),
+			 errdetail("A standby of the coordinator does not know when shards are moved."),
+			 errhint("Connect to the coordinator that is the primary.")));
+}
+
 /* As begin_read, for routing. */
 static inline void
 begin_routing(MapRead *read)
 {
+	if (unlikely(rh_map_has_private) && RecoveryInProgress())
+		refuse_recovery();
 	if (unlikely(my_routed == 0) && rh_map_available())
 		record_routed();
 	begin_read(read);

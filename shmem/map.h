@@ -66,7 +66,8 @@ typedef struct RhPlacement
 /*
  * Is the library preloaded, the extension here, and its map to be had?
  * Builds the map when this database has none yet.  Cheap: one comparison once
- * known.  False in a database without the extension and in recovery.
+ * known.  False in a database without the extension.  In recovery tables are
+ * known, but routing is an error.
  */
 extern bool rh_map_available(void);
 

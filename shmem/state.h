@@ -42,9 +42,14 @@ typedef struct RhMapSource
 	bool		(*extension_exists) (void);
 	/* build and publish this database's first map */
 	void		(*build_first) (void);
+	/* in recovery: read a private map until the transaction ends */
+	void		(*use_private) (void);
 } RhMapSource;
 
-/* Does this transaction have a private map, that is, has it changed the catalog? */
+/*
+ * Does this transaction read a private map?  If it has changed the catalog, and
+ * in recovery.
+ */
 extern bool rh_map_has_private;
 
 /* NULL when the library was not preloaded. */

@@ -19,6 +19,7 @@ typedef struct RhTableUse
 	bool		in_transit;		/* one that is about to be distributed */
 	bool		functions;		/* a function in FROM, which may be inlined */
 	bool		row_security;	/* policies or check options on any of them */
+	bool		security_barrier;	/* a view that must see no foreign conditions */
 	bool		row_marks;		/* FOR UPDATE and the like */
 } RhTableUse;
 
@@ -34,5 +35,18 @@ extern List *rh_classify_relations(Query *query);
  * NULL: assigning that value is no change.
  */
 extern void rh_classify_check_key_change(Query *query, const RhKeyTie *tie);
+
+/*
+ * Raise 0A000 when a DELETE or UPDATE at any level takes away rows of a
+ * distributed table that a local table may reference.
+ */
+extern void rh_classify_check_references(Query *query);
+
+/*
+ * The role whose rights all relations of a query are used with, when that is
+ * one other than the current user (they are all used through views of one
+ * owner); else InvalidOid.
+ */
+extern Oid	rh_classify_role(List *relations);
 
 #endif							/* RH_CLASSIFY_H */

@@ -96,18 +96,59 @@ rh_colocation_find(const RhColocationRequest *request)
 	return named_group(request);
 }
 
-/* The ids of the nodes that a new group's buckets are dealt out to. */
+/* A node that may get buckets, and how many it has. */
+typedef struct NodeLoad
+{
+	int32		node_id;
+	int			buckets;
+} NodeLoad;
+
+static int
+by_load(const void *a, const void *b)
+{
+	const NodeLoad *left = a;
+	const NodeLoad *right = b;
+
+	if (left->buckets != right->buckets)
+		return left->buckets < right->buckets ? -1 : 1;
+	return left->node_id < right->node_id ? -1 : left->node_id > right->node_id;
+}
+
+/* How many buckets of all groups are on a node? */
+static int
+buckets_on(int32 node_id)
+{
+	RhPlacement *placements;
+	uint64		version;
+	int			count = rh_map_placements(0, &placements, &version);
+	int			found = 0;
+
+	for (int i = 0; i < count; i++)
+		if (placements[i].node_id == node_id)
+			found++;
+	return found;
+}
+
+/*
+ * The ids of the nodes that a new group's buckets are dealt out to, those with
+ * the fewest first: a group of few buckets goes where there is room.
+ */
 static ArrayType *
 nodes_for_buckets(void)
 {
 	RhNode	   *nodes;
 	int			count = rh_map_nodes(&nodes);
+	NodeLoad   *loads = palloc(sizeof(NodeLoad) * Max(count, 1));
 	Datum	   *ids = palloc(sizeof(Datum) * Max(count, 1));
 	int			found = 0;
 
 	for (int i = 0; i < count; i++)
-		if (nodes[i].is_active && nodes[i].should_have_shards && !nodes[i].is_reserved)
-			ids[found++] = Int32GetDatum(nodes[i].node_id);
+	{
+		if (!nodes[i].is_active || !nodes[i].should_have_shards || nodes[i].is_reserved)
+			continue;
+		loads[found].node_id = nodes[i].node_id;
+		loads[found++].buckets = buckets_on(nodes[i].node_id);
+	}
 	if (found == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -116,6 +157,9 @@ nodes_for_buckets(void)
 				 errdetail("The cluster has no worker nodes.") :
 				 errdetail("All worker nodes are inactive, reserved, or set to have no shards."),
 				 errhint("Add a node: SELECT citus_add_node('host', 5432);")));
+	qsort(loads, found, sizeof(NodeLoad), by_load);
+	for (int i = 0; i < found; i++)
+		ids[i] = Int32GetDatum(loads[i].node_id);
 	return construct_array(ids, found, INT4OID, sizeof(int32), true, TYPALIGN_INT);
 }
 

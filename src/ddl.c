@@ -223,11 +223,14 @@ check_dropped_column(Oid relid, const char *column)
 
 /*
  * Is this part of an ALTER TABLE sent to the shards as it was written?  False:
- * it adds a constraint, which is printed from the catalog.  Refuses the rest.
+ * it adds a constraint, which is printed from the catalog, or is a default from
+ * a sequence, which shards do not have.  Refuses the rest.
  */
 static bool
-check_alter_command(Oid relid, AlterTableCmd *cmd)
+check_alter_command(DdlTable *entry, AlterTableCmd *cmd)
 {
+	Oid			relid = entry->relid;
+
 	switch (cmd->subtype)
 	{
 		case AT_AddColumn:
@@ -237,9 +240,11 @@ check_alter_command(Oid relid, AlterTableCmd *cmd)
 			check_dropped_column(relid, cmd->name);
 			return true;
 		case AT_ColumnDefault:
-			if (cmd->def != NULL && calls_nextval(cmd->def, NULL))
-				rh_ddl_refuse(relid, "ALTER TABLE .. SET DEFAULT from a sequence");
-			return true;
+			if (cmd->def == NULL || !calls_nextval(cmd->def, NULL))
+				return true;
+			add_fixed(entry, "ALTER TABLE ", false,
+					  psprintf(" ALTER COLUMN %s DROP DEFAULT", quote_identifier(cmd->name)));
+			return false;
 		case AT_SetNotNull:
 			refuse_old_rows(relid, "ALTER TABLE .. SET NOT NULL");
 			return true;
@@ -287,8 +292,10 @@ skip_validation(AlterTableStmt *statement)
 
 	foreach(lc, statement->cmds)
 	{
-		Constraint *constraint = castNode(Constraint, lfirst_node(AlterTableCmd, lc)->def);
+		Constraint *constraint = (Constraint *) lfirst_node(AlterTableCmd, lc)->def;
 
+		if (!IsA(constraint, Constraint))
+			continue;
 		if (constraint->contype == CONSTR_CHECK || constraint->contype == CONSTR_FOREIGN)
 			constraint->skip_validation = true;
 	}
@@ -376,7 +383,7 @@ prepare_alter(RhDdl **ddl, Node **node, const char *sql)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
-		if (check_alter_command(relid, cmd))
+		if (check_alter_command(entry, cmd))
 			written++;
 		if (cmd->subtype == AT_ChangeOwner)
 			entry->new_owner = true;
@@ -384,9 +391,9 @@ prepare_alter(RhDdl **ddl, Node **node, const char *sql)
 	if (written > 0 && written < list_length(statement->cmds))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot add a constraint to distributed table \"%s\" together with other changes",
+				 errmsg("cannot add a constraint or a default from a sequence to distributed table \"%s\" together with other changes",
 						get_rel_name(relid)),
-				 errhint("Use one ALTER TABLE for the constraints and another for the rest.")));
+				 errhint("Use one ALTER TABLE for these and another for the rest.")));
 	if (written > 0)
 		note_written(entry, sql);
 	else
@@ -455,7 +462,26 @@ prepare_trigger(RhDdl **ddl, CreateTrigStmt *statement)
 	entry->replace_trigger = statement->replace;
 }
 
-/* DROP INDEX and DROP TRIGGER; DROP TABLE is found by the guard. */
+/*
+ * DROP TABLE: the guard finds what is dropped, by cascades too.  Here only the
+ * transfer lock of the tables that are named, which comes before their own.
+ */
+static void
+lock_dropped(DropStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->objects)
+	{
+		RhTable		table;
+		Oid			relid = distributed_relation(makeRangeVarFromNameList(lfirst(lc)), &table);
+
+		if (OidIsValid(relid) && pg_class_ownercheck(relid, GetUserId()))
+			rh_transfer_lock_ddl(table.colocation_id);
+	}
+}
+
+/* DROP INDEX and DROP TRIGGER. */
 static void
 prepare_drop(RhDdl **ddl, DropStmt *statement)
 {
@@ -660,6 +686,8 @@ rh_ddl_prepare(Node **statement, const char *sql)
 			if (castNode(DropStmt, *statement)->removeType == OBJECT_INDEX ||
 				castNode(DropStmt, *statement)->removeType == OBJECT_TRIGGER)
 				prepare_drop(&ddl, castNode(DropStmt, *statement));
+			else if (castNode(DropStmt, *statement)->removeType == OBJECT_TABLE)
+				lock_dropped(castNode(DropStmt, *statement));
 			break;
 		default:
 			refuse_other(*statement);

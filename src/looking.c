@@ -176,31 +176,83 @@ read_sizes(RhStream *stream, List *shards)
 	}
 }
 
-/* Fill in the sizes: all nodes are asked before the first answer is waited for. */
-static void
-ask_nodes(List *shards)
+/* The nodes of some shards, by id. */
+static List *
+nodes_of(List *shards)
 {
 	List	   *nodes = NIL;
-	List	   *streams = NIL;
 	ListCell   *lc;
 
 	foreach(lc, shards)
 		nodes = list_append_unique_int(nodes, ((ShardSize *) lfirst(lc))->node_id);
 	list_sort(nodes, list_int_cmp);
-	foreach(lc, nodes)
-	{
-		RhStatement statement = {0};
+	return nodes;
+}
 
-		statement.sql = size_query(shards, lfirst_int(lc));
-		statement.access = RH_READ;
-		statement.alone_ok = true;
-		streams = lappend(streams, rh_stream_start(rh_conn_get(lfirst_int(lc)), &statement));
-	}
+static RhStream *
+ask_node(List *shards, int32 node_id)
+{
+	RhStatement statement = {0};
+
+	statement.sql = size_query(shards, node_id);
+	statement.access = RH_READ;
+	statement.alone_ok = true;
+	return rh_stream_start(rh_conn_get(node_id), &statement);
+}
+
+/* Fill in the sizes: all nodes are asked before the first answer is waited for. */
+static void
+ask_nodes(List *shards)
+{
+	List	   *streams = NIL;
+	ListCell   *lc;
+
+	foreach(lc, nodes_of(shards))
+		streams = lappend(streams, ask_node(shards, lfirst_int(lc)));
 	foreach(lc, streams)
 	{
 		read_sizes(lfirst(lc), shards);
 		rh_stream_end(lfirst(lc));
 	}
+}
+
+/*
+ * Fill in the sizes on one node, or warn: who looks at the cluster because a
+ * node is lost must see the rest of it.
+ */
+static void
+try_node(List *shards, int32 node_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		RhStream   *stream = ask_node(shards, node_id);
+
+		read_sizes(stream, shards);
+		rh_stream_end(stream);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_CONNECTION_EXCEPTION)
+			ReThrowError(error);
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not get the sizes of shards: %s", error->message)));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
 }
 
 /*
@@ -217,7 +269,13 @@ rh_shard_sizes(PG_FUNCTION_ARGS)
 	rh_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	shards = shards_of(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0));
-	ask_nodes(shards);
+	foreach(lc, nodes_of(shards))
+	{
+		RhNode		node;
+
+		if (rh_map_node(lfirst_int(lc), &node) && node.is_active)
+			try_node(shards, lfirst_int(lc));
+	}
 	foreach(lc, shards)
 	{
 		ShardSize  *shard = lfirst(lc);

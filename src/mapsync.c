@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "shmem/debug.h"
+#include "shmem/gate.h"
 #include "shmem/state.h"
 #include "src/mapread.h"
 #include "src/mapsync.h"
@@ -328,7 +329,7 @@ rh_mapsync_commit(void)
 {
 	if (prepared || prepared_drop)
 		publish_prepared();
-	if (pending_level > 0)
+	if (rh_map_has_private)
 		forget_changes();
 }
 
@@ -350,7 +351,7 @@ rh_mapsync_abort(void)
 	}
 	prepared = false;
 	prepared_drop = false;
-	if (pending_level > 0)
+	if (rh_map_has_private)
 		forget_changes();
 }
 
@@ -358,6 +359,7 @@ void
 rh_mapsync_end(void)
 {
 	rh_map_end_xact();
+	rh_gate_end_xact();
 	rh_transit_end_xact();
 }
 
@@ -406,6 +408,14 @@ build_first(void)
 	(void) LockRelease(&tag, ExclusiveLock, false);
 }
 
+/* In recovery; a map as of now, until the transaction ends. */
+static void
+use_private(void)
+{
+	rh_map_has_private = true;
+	drop_private();
+}
+
 void
 rh_mapsync_reclaim(void)
 {
@@ -436,6 +446,7 @@ rh_mapsync_init(void)
 	rh_map_source.private_map = get_private_map;
 	rh_map_source.extension_exists = rh_mapread_extension_exists;
 	rh_map_source.build_first = build_first;
+	rh_map_source.use_private = use_private;
 	prev_object_access_hook = object_access_hook;
 	object_access_hook = rehouse_object_access_hook;
 }

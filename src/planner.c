@@ -93,7 +93,8 @@ plan_single_tenant(Query *parse, int cursor_options, const RhTableUse *use)
 	RhShipment	shipment;
 	RhKeyTie	tie;
 
-	if (use->row_security || !rh_router_can_return(parse) || !rh_keytie_find(parse, &tie))
+	/* the printer would lose policies and barriers */
+	if (use->row_security || use->security_barrier || !rh_router_can_return(parse) || !rh_keytie_find(parse, &tie))
 		return NULL;
 	rh_classify_check_key_change(parse, &tie);
 	if (!rh_ship_query(parse, &shipment))
@@ -120,6 +121,7 @@ rh_planner(Query *parse, const char *query_string, int cursor_options,
 	}
 
 	check_supported(parse, &use);
+	rh_classify_check_references(parse);
 	stmt = plan_single_tenant(parse, cursor_options, &use);
 	if (stmt != NULL)
 		return stmt;

@@ -42,6 +42,7 @@ typedef enum RouterNumber
 	ROUTER_KEY_COLLATION,
 	ROUTER_INSERT_RELID,		/* target of a one-row INSERT, else 0 */
 	ROUTER_INSERT_ATTNUM,		/* its key column */
+	ROUTER_ROLE,				/* whose connection; 0: the current user's */
 	ROUTER_EXECUTIONS,			/* counted up to 2; set in place */
 	ROUTER_NUMBER_COUNT
 } RouterNumber;

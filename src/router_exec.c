@@ -271,6 +271,29 @@ is_whole_command(EState *estate)
 		linitial(ActivePortal->stmts) == (void *) estate->es_plannedstmt;
 }
 
+/*
+ * The connection: the current user's, or the one of the views' owner, with
+ * whose rights all tables of the statement are used.
+ */
+static RhConn *
+get_connection(RouterScanState *state)
+{
+	Oid			role = (Oid) get_number(state, ROUTER_ROLE);
+	Oid			userid;
+	int			sec_context;
+	RhConn	   *conn;
+
+	if (!OidIsValid(role) || role == GetUserId())
+		return rh_conn_get(state->placement.node_id);
+
+	/* an error leaves the switched user to be restored by the abort */
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(role, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	conn = rh_conn_get(state->placement.node_id);
+	SetUserIdAndSecContext(userid, sec_context);
+	return conn;
+}
+
 /* Evaluate everything, find the way, and send. */
 static void
 send_statement(RouterScanState *state)
@@ -321,7 +344,7 @@ send_statement(RouterScanState *state)
 		statement->make_sql = make_sql;
 		statement->make_sql_arg = state;
 	}
-	state->stream = rh_stream_start(rh_conn_get(state->placement.node_id), statement);
+	state->stream = rh_stream_start(get_connection(state), statement);
 	MemoryContextSwitchTo(old);
 }
 

@@ -282,6 +282,7 @@ rh_router_plan(Query *query, int cursor_options, const RhKeyTie *tie, RhShipment
 	numbers = lappend_int(numbers, (int) tie->key_collation);
 	numbers = lappend_int(numbers, (int) insert_relid);
 	numbers = lappend_int(numbers, table.key_attnum);
+	numbers = lappend_int(numbers, (int) rh_classify_role(rh_classify_relations(query)));
 	numbers = lappend_int(numbers, 0);
 	scan->custom_private = list_make4(numbers,
 									  makeConst(INT8OID, -1, InvalidOid, 8,

@@ -617,6 +617,14 @@ trigger_statements(Trigger *trigger, const RhPlacement *bucket, const char *shar
 	return statements;
 }
 
+/* TRUNCATE runs on the shell too, and its triggers fire there, once. */
+static bool
+fires_on_shards(const Trigger *trigger)
+{
+	return !trigger->tgisinternal &&
+		(trigger->tgtype & (TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0;
+}
+
 List *
 rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
 {
@@ -627,14 +635,9 @@ rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
 
 	qualify_names();
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		Trigger    *trigger = &triggers->triggers[i];
-
-		/* TRUNCATE runs on the shell too, and its triggers fire there, once */
-		if (!trigger->tgisinternal &&
-			(trigger->tgtype & (TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0)
-			statements = list_concat(statements, trigger_statements(trigger, bucket, shard));
-	}
+		if (fires_on_shards(&triggers->triggers[i]))
+			statements = list_concat(statements,
+									 trigger_statements(&triggers->triggers[i], bucket, shard));
 	PopOverrideSearchPath();
 	relation_close(rel, AccessShareLock);
 	return statements;
@@ -708,7 +711,8 @@ rh_shard_ddl_trigger(Oid shell, const RhPlacement *bucket, const char *name, boo
 										 quote_identifier(name), shard));
 	qualify_names();
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		if (strcmp(triggers->triggers[i].tgname, name) == 0)
+		if (fires_on_shards(&triggers->triggers[i]) &&
+			strcmp(triggers->triggers[i].tgname, name) == 0)
 			statements = list_concat(statements,
 									 trigger_statements(&triggers->triggers[i], bucket, shard));
 	PopOverrideSearchPath();

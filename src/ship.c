@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
@@ -25,11 +26,13 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
+#include "src/classify.h"
 #include "src/keytie.h"
 #include "src/ship.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 /* What an expression contains. */
 #define HAS_COLUMNS		0x01	/* is not known before the query runs */
@@ -45,7 +48,16 @@ typedef struct ShipContext
 	bool		constants;		/* constants here become parameters */
 	bool		constants_in_quals; /* only those in conditions do */
 	List	   *params;			/* of int: paramids already in values, or 0 */
+	List	   *extensions;		/* of oid: those that the tables need */
+	bool		extensions_known;
 } ShipContext;
+
+/* What classify_walker carries. */
+typedef struct Classification
+{
+	ShipContext *context;
+	int			flags;			/* HAS_* */
+} Classification;
 
 static Node *ship_mutator(Node *node, ShipContext *context);
 
@@ -141,20 +153,62 @@ reads_session(Oid funcid)
 	return reads;
 }
 
+/* The extensions that the types of the tables' columns belong to. */
+static List *
+needed_extensions(Query *query)
+{
+	List	   *extensions = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rh_classify_relations(query))
+	{
+		Oid			relid = ((RangeTblEntry *) lfirst(lc))->relid;
+		Relation	rel;
+		RhTable		table;
+
+		if (!rh_map_table(relid, &table))
+			continue;
+		rel = table_open(relid, NoLock);
+		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+		{
+			Oid			type = TupleDescAttr(RelationGetDescr(rel), i)->atttypid;
+			Oid			element = get_element_type(type);
+			Oid			extension;
+
+			type = getBaseType(OidIsValid(element) ? element : type);
+			if (type < FirstNormalObjectId)
+				continue;
+			extension = getExtensionOfObject(TypeRelationId, type);
+			if (OidIsValid(extension))
+				extensions = list_append_unique_oid(extensions, extension);
+		}
+		table_close(rel, NoLock);
+	}
+	return extensions;
+}
+
 /*
  * A function of the user is on the worker when it came with an extension that
- * the tables need; whether they do is the worker's to say.
+ * the tables need.
  */
 static bool
-is_shipped_function(Oid funcid)
+is_shipped_function(ShipContext *context, Oid funcid)
 {
-	return OidIsValid(getExtensionOfObject(ProcedureRelationId, funcid));
+	Oid			extension = getExtensionOfObject(ProcedureRelationId, funcid);
+
+	if (!OidIsValid(extension))
+		return false;
+	if (!context->extensions_known)
+		context->extensions = needed_extensions(llast(context->queries));
+	context->extensions_known = true;
+	return list_member_oid(context->extensions, extension);
 }
 
 static bool
 classify_function(Oid funcid, void *arg)
 {
-	int		   *flags = arg;
+	Classification *found = arg;
+	int		   *flags = &found->flags;
 	char		volatility = func_volatile(funcid);
 
 	if (funcid >= FirstNormalObjectId)
@@ -162,7 +216,7 @@ classify_function(Oid funcid, void *arg)
 		*flags |= HAS_LOCAL;
 		if (volatility == PROVOLATILE_VOLATILE)
 			*flags |= HAS_VOLATILE;
-		if (!is_shipped_function(funcid))
+		if (!is_shipped_function(found->context, funcid))
 			*flags |= HAS_UNSHIPPABLE;
 	}
 	else if (volatility == PROVOLATILE_STABLE)
@@ -182,8 +236,10 @@ classify_function(Oid funcid, void *arg)
 
 /* Add what one node is by itself. */
 static void
-classify_node(Node *node, int *flags)
+classify_node(Node *node, Classification *found)
 {
+	int		   *flags = &found->flags;
+
 	switch (nodeTag(node))
 	{
 		case T_Var:
@@ -247,7 +303,7 @@ classify_node(Node *node, int *flags)
 		default:
 			break;
 	}
-	(void) check_functions_in_node(node, classify_function, flags);
+	(void) check_functions_in_node(node, classify_function, found);
 }
 
 static bool
@@ -259,15 +315,6 @@ classify_walker(Node *node, void *arg)
 	if (IsA(node, SubLink))
 		return classify_walker(((SubLink *) node)->testexpr, arg);
 	return expression_tree_walker(node, classify_walker, arg);
-}
-
-bool
-rh_ship_safe(Node *node)
-{
-	int			flags = 0;
-
-	(void) classify_walker(node, &flags);
-	return (flags & HAS_UNSHIPPABLE) == 0;
 }
 
 /* ------------------------------------------------------------------------
@@ -476,7 +523,7 @@ ship_length_coercion(FuncExpr *func, ShipContext *context)
 static Node *
 ship_mutator(Node *node, ShipContext *context)
 {
-	int			flags = 0;
+	Classification found = {context, 0};
 
 	if (node == NULL)
 		return NULL;
@@ -522,15 +569,15 @@ ship_mutator(Node *node, ShipContext *context)
 			break;
 	}
 
-	(void) classify_walker(node, &flags);
-	if ((flags & (HAS_COLUMNS | HAS_LOCAL)) == HAS_LOCAL &&
-		((flags & HAS_VOLATILE) == 0 || context->once))
+	(void) classify_walker(node, &found);
+	if ((found.flags & (HAS_COLUMNS | HAS_LOCAL)) == HAS_LOCAL &&
+		((found.flags & HAS_VOLATILE) == 0 || context->once))
 		return add_value(context, node);
 
 	/* what stays must be the same there; look at this node alone */
-	flags = 0;
-	classify_node(node, &flags);
-	if (flags & HAS_UNSHIPPABLE)
+	found.flags = 0;
+	classify_node(node, &found);
+	if (found.flags & HAS_UNSHIPPABLE)
 		context->shipment->reason = "it has an expression that can only be evaluated on the coordinator";
 	return expression_tree_mutator(node, ship_mutator, context);
 }

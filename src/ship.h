@@ -29,7 +29,4 @@ typedef struct RhShipment
  */
 extern bool rh_ship_query(Query *query, RhShipment *shipment);
 
-/* May an expression (with columns) be evaluated on a worker as it stands? */
-extern bool rh_ship_safe(Node *node);
-
 #endif							/* RH_SHIP_H */

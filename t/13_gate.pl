@@ -187,6 +187,9 @@ $c->query('DROP DATABASE other WITH (FORCE)', database => 'postgres');
 # ---- 100,000 shards in the default arena; a small one is full ----
 $c->query('BEGIN; ' . sprintf($group, 90, 100000) . 'COMMIT');
 is($c->query('SELECT route(90, 2147483647)'), '9099999 on 1001', '100,000 buckets');
+is($c->query("BEGIN; SELECT count(gate(90, (-2147483648 + i * 42949)::int)) FROM generate_series(0::bigint, 5000) i;
+	SELECT count(*) FILTER (WHERE classid = 'rehouse.buckets'::regclass), count(*) FILTER (WHERE classid = 'rehouse.colocation_groups'::regclass) FROM pg_locks; COMMIT"),
+	"5001\n512|1", 'a transaction with many gates takes the group');
 my ($status, $out, $messages) = $c->try('BEGIN; UPDATE rehouse.buckets SET node_id = 1002 WHERE bucket_id = 9000000; SELECT rehouse.refresh_map(); COMMIT');
 is("$status $messages", '0 ', 'and a second version of them fit into the default memory, without a warning');
 
