@@ -17,6 +17,7 @@
 #include "bgw/keeper.h"
 #include "bgw/request.h"
 #include "bgw/wait.h"
+#include "bgw/workers.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -171,12 +172,21 @@ other_tenant(const Tenant *tenant, Oid relid, const char *column)
 	return other;
 }
 
-/* One hash may stand for several tenants; they cannot be told apart by shards. */
+/*
+ * One hash may stand for several tenants; they cannot be told apart by shards.
+ * Asked as the extension's owner, as whom the job runs: who may isolate need not
+ * be able to read the rows.
+ */
 static void
 say_shared_hash(const Tenant *tenant)
 {
 	RhTable    *tables;
 	int			count = rh_map_tables(tenant->table.colocation_id, &tables);
+	Oid			saved_user;
+	int			saved_context;
+
+	GetUserIdAndSecContext(&saved_user, &saved_context);
+	SetUserIdAndSecContext(rh_keeper_owner(), saved_context | SECURITY_LOCAL_USERID_CHANGE);
 
 	for (int i = 0; i < count; i++)
 	{
@@ -189,8 +199,9 @@ say_shared_hash(const Tenant *tenant)
 				(errmsg("tenant \"%s\" has the same hash as tenant \"%s\", and is isolated with it",
 						other, tenant->text),
 				 errdetail("Tenants are told apart by a hash of 32 bits, which both have.")));
-		return;
+		break;
 	}
+	SetUserIdAndSecContext(saved_user, saved_context);
 }
 
 /* Run the isolation and wait for it; returns the tenant's shard. */

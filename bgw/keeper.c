@@ -30,6 +30,7 @@
 #include "postmaster/interrupt.h"
 #include "shmem/map.h"
 #include "src/mapsync.h"
+#include "src/owner.h"
 #include "src/rehouse.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -186,8 +187,8 @@ rh_keeper_connect(Oid database, const char *name)
 }
 
 /* The owner of the extension in this database, or InvalidOid without one. */
-static Oid
-find_owner(void)
+Oid
+rh_keeper_owner(void)
 {
 	Oid			owner = InvalidOid;
 	HeapTuple	tuple;
@@ -209,7 +210,7 @@ rh_keeper_become_owner(void)
 	Oid			owner;
 
 	StartTransactionCommand();
-	owner = find_owner();
+	owner = rh_keeper_owner();
 	if (OidIsValid(owner) && owner != GetSessionUserId())
 		SetSessionAuthorization(owner, superuser_arg(owner));
 	CommitTransactionCommand();
@@ -251,6 +252,34 @@ wait_for_work(long timeout_ms)
 	pgstat_report_activity(STATE_RUNNING, "keeper");
 }
 
+static void
+check_identity(void *arg)
+{
+	RhIdentity	identity;
+
+	rh_owner_identity(&identity);
+	*(bool *) arg = rh_owner_is_this(&identity);
+}
+
+/*
+ * Is this the database that the catalog was made for, and not a copy of it?  A
+ * copy's jobs, branches and clean-up are those of the original.
+ */
+static bool
+is_active(void)
+{
+	static bool said = false;
+	bool		active = false;
+
+	rh_keeper_guarded(check_identity, &active, LOG, NULL);
+	if (!active && !said)
+		ereport(LOG,
+				(errmsg("this database is a copy of a coordinator, or was promoted: its keeper does nothing"),
+				 errhint("rehouse.take_over() makes it the coordinator.")));
+	said = !active;
+	return active;
+}
+
 /* Build the first map where there is none, and free those that readers have passed. */
 static void
 reclaim_maps(void *arg)
@@ -268,6 +297,8 @@ run_cycle(void)
 	if (!rh_keeper_become_owner())
 		leave_absent();
 	rh_request_serve();
+	if (!is_active())
+		return wait;
 	rh_keeper_guarded(reclaim_maps, NULL, LOG, NULL);
 	wait = Min(wait, rh_schedule());
 	if (rh_request_pending())

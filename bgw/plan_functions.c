@@ -9,6 +9,7 @@
 
 #include "bgw/json.h"
 #include "bgw/plan.h"
+#include "bgw/workers.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -115,6 +116,19 @@ bucket_bytes(const RhPlanInput *input, uint32 bucket_id)
 	return 0;
 }
 
+/* Nodes are asked as the extension's owner, as whom a rebalance runs. */
+static void
+measure_as_owner(RhPlanInput *input)
+{
+	Oid			saved_user;
+	int			saved_context;
+
+	GetUserIdAndSecContext(&saved_user, &saved_context);
+	SetUserIdAndSecContext(rh_keeper_owner(), saved_context | SECURITY_LOCAL_USERID_CHANGE);
+	rh_plan_measure(input);
+	SetUserIdAndSecContext(saved_user, saved_context);
+}
+
 /* SQL: get_rebalance_table_shards_plan(..); sizes are of a whole shard group. */
 Datum
 rh_rebalance_plan_function(PG_FUNCTION_ARGS)
@@ -127,7 +141,7 @@ rh_rebalance_plan_function(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	input.args = plan_args(fcinfo);
 	rh_plan_read(&input);
-	rh_plan_measure(&input);
+	measure_as_owner(&input);
 	plan = rh_plan_decide(&input);
 	for (int i = 0; i < plan.nmoves; i++)
 		put_move(rsinfo, &plan.moves[i], bucket_bytes(&input, plan.moves[i].bucket_id));

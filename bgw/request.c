@@ -19,6 +19,7 @@
 #include "bgw/request.h"
 #include "bgw/workers.h"
 #include "miscadmin.h"
+#include "src/owner.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -289,7 +290,10 @@ static void
 run_request(void *arg)
 {
 	RequestSlot *slot = arg;
+	RhIdentity	identity;
 
+	/* a copy of the coordinator makes no jobs */
+	rh_owner_require(&identity);
 	switch (slot->kind)
 	{
 		case RH_REQUEST_JOB:

@@ -105,6 +105,7 @@ extern void rh_workers_wait_change(long timeout_ms);
 /* bgw/keeper.c: for every process of ours that works in a database */
 extern void rh_keeper_connect(Oid database, const char *name);
 extern bool rh_keeper_become_owner(void);
+extern Oid	rh_keeper_owner(void);
 
 /* bgw/launcher.c */
 extern void rh_launcher_register(void);

@@ -48,6 +48,8 @@ for my $database ('app', 'other')
 # ---- out of the way ----
 is($c->query('CREATE DATABASE copied TEMPLATE other', database => 'postgres'), '', 'a database with a keeper can be copied');
 $c->poll(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rehouse keeper' AND datname = 'other'}, '1');
+$c->poll(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rehouse keeper' AND datname = 'copied'}, '1');
+like(($c->try('SELECT citus_rebalance_start()', database => 'copied'))[2], qr/55000/, 'the copy makes no jobs');
 $c->query('ALTER DATABASE other RENAME TO another', database => 'postgres');
 $c->poll(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rehouse keeper' AND datname = 'another'}, '1');
 pass('and renamed, and its keeper comes back');
