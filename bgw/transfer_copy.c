@@ -81,18 +81,23 @@ rh_transfer_lock_holder(RhTransfer *t)
 	char	   *text;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT a.pid, pg_catalog.left(a.query, 60), l.relation::pg_catalog.regclass"
-						   " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)"
-						   " WHERE l.granted AND a.application_name <> pg_catalog.current_setting('application_name')"
+	appendStringInfoString(&sql, "SELECT l.relation::pg_catalog.regclass,"
+						   " COALESCE('prepared transaction ' || pg_catalog.quote_literal(p.gid),"
+						   "  'process ' || l.pid || ' (' || pg_catalog.left(a.query, 60) || ')')"
+						   " FROM pg_catalog.pg_locks l"
+						   " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+						   " LEFT JOIN pg_catalog.pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction"
+						   " WHERE l.granted AND COALESCE(a.application_name, '') <>"
+						   "  pg_catalog.current_setting('application_name')"
 						   " AND l.relation = ANY (ARRAY[");
 	for (int i = 0; i < t->ntables; i++)
 		appendStringInfo(&sql, "%s%s::pg_catalog.regclass", i > 0 ? ", " : "",
 						 quote_literal_cstr(t->tables[i].source));
-	appendStringInfoString(&sql, "]::pg_catalog.oid[]) ORDER BY a.xact_start LIMIT 1");
+	appendStringInfoString(&sql, "]::pg_catalog.oid[]) ORDER BY COALESCE(p.prepared, a.xact_start) LIMIT 1");
 	result = rh_link_exec(t->source, sql.data, 0);
 	if (PQntuples(result) > 0)
-		text = psprintf("a lock on table %s that process %s on the source node holds (%s)",
-						PQgetvalue(result, 0, 2), PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
+		text = psprintf("a lock on table %s on the source node, held by %s",
+						PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
 	else
 		text = pstrdup("a lock on the source node");
 	PQclear(result);

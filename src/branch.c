@@ -28,6 +28,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "shmem/debug.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
 #include "src/conn_internal.h"

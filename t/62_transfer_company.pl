@@ -1,0 +1,124 @@
+# A transfer among others: DDL, TRUNCATE, cancel, long writers, undecided
+# branches, readers of the old copy.
+
+use strict;
+use warnings;
+use Test::More;
+use TransferTest;
+
+my $test = TransferTest->new;
+my $c = $test->coordinator;
+my $arm = sub { $c->query("SELECT rehouse.debug_arm('$_[0]', '$_[1]')") };
+my $disarm = sub { $c->query("SELECT rehouse.debug_disarm('$_[0]')") };
+my $await = sub { $c->poll("SELECT rehouse.debug_waiting('$_[0]')") };
+my $bucket = $c->query('SELECT min(bucket_id) FROM rehouse.buckets');
+my $key = $c->query("SELECT min(k) FROM generate_series(1, 20) k WHERE get_shard_id_for_distribution_column('a', k) ="
+	  . " (SELECT shard_id FROM rehouse.shards WHERE bucket_id = $bucket AND relation = 'a'::regclass)");
+my $node_of = sub { $c->query("SELECT node_id FROM rehouse.buckets WHERE bucket_id = $bucket") };
+my $worker_of = sub { $test->cluster->worker($c->query("SELECT t.number_of($_[0])")) };
+my $schema = sub { $c->query("SELECT 'public_' || bucket_id || CASE WHEN generation > 0 THEN '_' || generation ELSE '' END"
+	  . " FROM rehouse.buckets WHERE bucket_id = $bucket") };
+my $waits_for = sub { $c->poll("SELECT waits_for ~ '$_[0]' FROM rehouse.job_steps ORDER BY step_id DESC LIMIT 1") };
+
+# DDL goes first; the copy starts again and has the new column
+for my $point (qw(transfer-copied-table transfer-stream-open))
+{
+	my $column = $point =~ /copied/ ? 'y' : 'z';
+	$arm->($point, 'wait');
+	my $target = $test->start_move;
+	$await->($point);
+	my $ddl = $c->session;
+	$ddl->send("ALTER TABLE a ADD COLUMN $column int DEFAULT 7");
+	$c->poll("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'object' AND objsubid = 1");
+	$disarm->($point);
+	my (undef, $messages) = $ddl->finish(30);
+	unlike($messages, qr/ERROR/, "DDL at $point goes through");
+	is(($test->await_move)[0], 'done', "DDL at $point: and the move is done after it");
+	is($node_of->(), $target, "DDL at $point: the bucket has moved");
+	is($worker_of->($target)->query("SELECT count(DISTINCT $column) FROM " . $schema->() . '.a'), 1, "DDL at $point: the copy has the column");
+	$test->nothing_left("DDL at $point");
+	$test->rows_are_right("DDL at $point");
+}
+
+# TRUNCATE travels in the stream
+$c->query("CREATE TABLE d (k int, v int)");
+$c->query("SELECT create_distributed_table('d', 'k', colocate_with => 'a')");
+$c->query("INSERT INTO d VALUES ($key, 1)");
+$arm->('transfer-stream-open', 'wait');
+$test->start_move;
+$await->('transfer-stream-open');
+$c->query("INSERT INTO d VALUES ($key, 2)");
+$c->query('TRUNCATE d');
+$c->query("INSERT INTO d VALUES ($key, 3)");
+$disarm->('transfer-stream-open');
+is(($test->await_move)[0], 'done', 'TRUNCATE: the move is done');
+is($worker_of->($node_of->())->query('SELECT string_agg(v::text, \',\') FROM ' . $schema->() . '.d'), '3', 'TRUNCATE: only what came after it is there');
+$test->nothing_left('TRUNCATE');
+
+# a cancelled job is undone, also when that meets an error
+for my $point (qw(transfer-slot transfer-analyzed))
+{
+	my $before = $node_of->();
+	$arm->($point, 'wait');
+	$test->start_move;
+	$await->($point);
+	$arm->($_, 'error') for qw(transfer-undo cleanup-removed);
+	$c->query('SELECT citus_job_cancel(max(job_id)) FROM rehouse.jobs');
+	$test->await_move;
+	$disarm->($_) for $point, qw(transfer-undo cleanup-removed);
+	is($c->query('SELECT state FROM rehouse.jobs ORDER BY job_id DESC LIMIT 1'), 'cancelled', "cancel at $point: so says the job");
+	is($node_of->(), $before, "cancel at $point: the bucket has stayed");
+	$test->nothing_left("cancel at $point");
+	$test->rows_are_right("cancel at $point");
+}
+
+# a writer that holds the bucket is waited for and named; others write on
+{
+	my $writer = $c->session;
+	my $pid = $writer->backend_pid;
+	$arm->('transfer-cutover-begin', 'wait');
+	$test->start_move;
+	$await->('transfer-cutover-begin');
+	$writer->query("BEGIN; INSERT INTO d VALUES ($key, 4)");
+	$disarm->('transfer-cutover-begin');
+	$waits_for->("process $pid");
+	pass('the step names the writer that it waits for');
+	my $count = $c->query('SELECT count(*) FROM ledger');
+	$c->poll("SELECT count(*) > $count FROM ledger");
+	$writer->query('COMMIT');
+	is(($test->await_move)[0], 'done', 'a long writer: the move is done after it');
+	is($worker_of->($node_of->())->query('SELECT count(*) FROM ' . $schema->() . '.d WHERE v = 4'), 1, 'a long writer: its row has moved, too');
+}
+
+# a prepared transaction on the source: the slot waits for it, and says so
+{
+	my $source = $worker_of->($node_of->());
+	$source->query('BEGIN; INSERT INTO ' . $schema->() . ".d VALUES ($key, 5); PREPARE TRANSACTION 'of somebody'");
+	$test->start_move;
+	$waits_for->("prepared transaction ''of somebody''");
+	pass('the step names the prepared transaction that its slot waits for');
+	$source->query("COMMIT PREPARED 'of somebody'");
+	is(($test->await_move)[0], 'done', 'a prepared transaction: the move is done after it');
+	is($worker_of->($node_of->())->query('SELECT count(*) FROM ' . $schema->() . '.d WHERE v = 5'), 1, 'a prepared transaction: its row has moved, too');
+}
+
+# who reads the old copy in a transaction of one snapshot goes on doing so
+{
+	my $reader = $c->session;
+	$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+	my $seen = $reader->query("SELECT count(*) FROM c WHERE k = $key");
+	my ($home) = ($node_of->());
+	for my $round (1, 2)
+	{
+		$test->start_move;
+		is(($test->await_move)[0], 'done', "a reader of one snapshot: move $round");
+		is($reader->query("SELECT count(*) FROM c WHERE k = $key"), $seen, "a reader of one snapshot: sees the same after move $round");
+	}
+	is($node_of->(), $home, 'the bucket is back');
+	like($schema->(), qr/_1$/, 'beside its old copy');
+	$reader->query('COMMIT');
+	$test->nothing_left('a reader of one snapshot');
+}
+
+$test->end;
+done_testing();
