@@ -328,7 +328,10 @@ void
 rh_mapsync_commit(void)
 {
 	if (prepared || prepared_drop)
+	{
+		rh_debug_point("map_publish");
 		publish_prepared();
+	}
 	if (rh_map_has_private)
 		forget_changes();
 }

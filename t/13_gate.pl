@@ -163,6 +163,20 @@ $c->poll("SELECT used() = $used");
 pass('neither does the end of the session');
 is($c->query('SELECT bucket_id, node_id FROM rehouse.placement_map'), $map, 'and the map is the old one');
 
+# ---- kill -9 between the commit and the publication ----
+$m = $c->session;
+$c->query("SELECT rehouse.debug_arm('map_prepared', 'exit')");
+($rows, $error) = $m->try('BEGIN; UPDATE rehouse.buckets SET node_id = 1002 WHERE bucket_id = 7000001; SELECT rehouse.refresh_map(); COMMIT');
+$c->poll('SELECT true');
+is($c->query('SELECT bucket_id, node_id FROM rehouse.placement_map'), $map, 'killed before the commit: the old map');
+$m = $c->session;
+$c->query("SELECT rehouse.debug_arm('map_publish', 'exit')");
+($rows, $error) = $m->try('BEGIN; UPDATE rehouse.buckets SET node_id = 1002 WHERE bucket_id = 7000001; SELECT rehouse.refresh_map(); COMMIT');
+$c->poll('SELECT true');
+is($c->query('SELECT node_id FROM rehouse.placement_map WHERE bucket_id = 7000001'), '1002', 'killed after the commit, before the publication: the new one');
+move(7000001, 1001);
+$map = $c->query('SELECT bucket_id, node_id FROM rehouse.placement_map');
+
 # ---- several databases, and the extension coming and going ----
 $c->query('CREATE DATABASE other TEMPLATE template0');
 my $other = $c->session(database => 'other');
