@@ -140,51 +140,72 @@ rh_branch_log_adopted(void)
 }
 
 /*
- * Run a command on a link without raising anything; the SQLSTATE of its error
- * is copied.  False: no answer in time.
+ * Run a command on a link without raising anything and without serving
+ * interrupts.  The last result, or the first error; NULL when there is no
+ * answer in time.
  */
-static bool
-run_quietly(PGconn *link, const char *sql, char sqlstate[6])
+PGresult *
+rh_link_query_quietly(PGconn *link, const char *sql, int timeout_ms)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RH_ABORT_TIMEOUT_MS);
-	PGresult   *result;
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+	PGresult   *last = NULL;
 
-	sqlstate[0] = '\0';
 	if (!PQsendQuery(link, sql))
-		return false;
+		return NULL;
 	for (;;)
 	{
 		int			events = WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 		int			flushed = PQflush(link);
-		long		timeout;
+		long		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
-		if (flushed < 0)
-			return false;
 		if (flushed == 0 && !PQisBusy(link))
 		{
-			result = PQgetResult(link);
-			if (result == NULL)
-				return true;
-			if (PQresultStatus(result) == PGRES_FATAL_ERROR)
-			{
-				char	   *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+			PGresult   *result = PQgetResult(link);
 
-				strlcpy(sqlstate, state != NULL ? state : "08006", 6);
+			if (result == NULL)
+				return last;
+			if (last != NULL && PQresultStatus(last) == PGRES_FATAL_ERROR)
+				PQclear(result);
+			else
+			{
+				PQclear(last);
+				last = result;
 			}
-			PQclear(result);
-			if (PQstatus(link) == CONNECTION_BAD)
-				return false;
-			continue;
+			if (PQstatus(link) != CONNECTION_BAD)
+				continue;
 		}
 		if (flushed == 1)
 			events |= WL_SOCKET_WRITEABLE;
-		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-		if (timeout <= 0)
-			return false;
+		if (flushed < 0 || timeout <= 0 || PQstatus(link) == CONNECTION_BAD)
+			break;
 		WaitLatchOrSocket(NULL, events, PQsocket(link), timeout, PG_WAIT_EXTENSION);
 		if (!PQconsumeInput(link))
-			return false;
+			break;
 	}
+	PQclear(last);
+	return NULL;
+}
+
+/*
+ * Run a command for its effect in the same way; the SQLSTATE of its error is
+ * copied.  False: no answer in time.
+ */
+static bool
+run_quietly(PGconn *link, const char *sql, char sqlstate[6])
+{
+	PGresult   *result = rh_link_query_quietly(link, sql, RH_ABORT_TIMEOUT_MS);
+
+	sqlstate[0] = '\0';
+	if (result == NULL)
+		return false;
+	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+	{
+		char	   *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+		strlcpy(sqlstate, state != NULL ? state : "08006", 6);
+	}
+	PQclear(result);
+	return true;
 }
 
 /* Commit or roll back one adopted branch.  Must not raise anything. */

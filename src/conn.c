@@ -45,6 +45,9 @@
 /* An idle connection is looked at before use when it is older than this. */
 #define IDLE_CHECK_MS 100
 
+/* The longest time between two looks for deadlocks. */
+#define MAX_PATIENCE_MS 10000
+
 dlist_head	rh_conns = DLIST_STATIC_INIT(rh_conns);
 
 /* ---- errors ---- */
@@ -101,11 +104,25 @@ rh_conn_lost(RhConn *conn)
 			 errmsg("connection to node \"%s\" was lost", conn->name)));
 }
 
-/* The next message in normal mode; a lost connection is an error. */
+/*
+ * The next message in normal mode; a lost connection is an error.  While it
+ * does not come, look for deadlocks, ever less often.
+ */
 void
 rh_conn_receive(RhConn *conn, RhMessage *message)
 {
-	if (rh_wire_next(&conn->wire, RH_WAIT_NORMAL, 0, message) != RH_WIRE_OK)
+	RhWire	   *wire = &conn->wire;
+	RhWireStatus status;
+
+	wire->patience = conn->xact_depth > 0 ? DeadlockTimeout : 0;
+	while ((status = rh_wire_next(wire, RH_WAIT_NORMAL, 0, message)) == RH_WIRE_TIMEOUT)
+	{
+		int			patience = wire->patience;
+
+		rh_deadlock_check();
+		wire->patience = Min(patience * 2, Max(DeadlockTimeout, MAX_PATIENCE_MS));
+	}
+	if (status != RH_WIRE_OK)
 		rh_conn_lost(conn);
 }
 
@@ -113,6 +130,7 @@ rh_conn_receive(RhConn *conn, RhMessage *message)
 void
 rh_conn_flush(RhConn *conn)
 {
+	conn->wire.patience = 0;
 	if (rh_wire_flush(&conn->wire, RH_WAIT_NORMAL, 0) != RH_WIRE_OK)
 		rh_conn_lost(conn);
 	conn->wire.eager = false;

@@ -162,7 +162,11 @@ extern void rh_stream_init(void);
 extern int	rh_xact_prefix(RhConn *conn, const RhStatement *statement);
 extern void rh_xact_prefix_text(RhConn *conn, RhAccess access, StringInfo sql);
 
+/* deadlock.c */
+extern void rh_deadlock_check(void);
+
 /* branch.c */
+extern PGresult *rh_link_query_quietly(PGconn *link, const char *sql, int timeout_ms);
 extern bool rh_branch_have_adopted(void);
 extern void rh_branch_name(char *gid, int32 node_id);
 extern void rh_branch_log_decision(const char *gid, int32 node_id);

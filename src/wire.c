@@ -220,8 +220,14 @@ wait_socket(RhWire *wire, int events, RhWaitMode mode, TimestampTz deadline)
 			if (timeout <= 0)
 				return 0;
 		}
+		else if (mode == RH_WAIT_NORMAL && wire->patience > 0)
+			timeout = wire->patience;
 		if (WaitEventSetWait(wire->set, timeout, &event, 1, PG_WAIT_EXTENSION) == 0)
+		{
+			if (deadline == 0 && timeout > 0)
+				return 0;
 			continue;
+		}
 		if (event.events & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);

@@ -31,7 +31,8 @@ typedef enum RhWaitMode
 typedef enum RhWireStatus
 {
 	RH_WIRE_OK,
-	RH_WIRE_TIMEOUT,			/* the deadline, or the request to stop waiting */
+	RH_WIRE_TIMEOUT,			/* the deadline, the end of patience, or the
+								 * request to stop waiting */
 	RH_WIRE_LOST				/* the connection is gone */
 } RhWireStatus;
 
@@ -43,6 +44,8 @@ typedef struct RhWire
 	WaitEventSet *set;			/* latch, postmaster death, the socket */
 	int			socket_pos;		/* of the socket in it */
 	int			waiting_for;	/* the socket events that it is set to */
+	int			patience;		/* ms; in normal mode a wait without a deadline ends
+								 * after it, too; 0: never */
 	bool		eager;			/* try to receive before waiting */
 	bool		lost;
 	char	   *in;				/* receive buffer, one byte longer than in_size */

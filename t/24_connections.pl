@@ -96,8 +96,9 @@ $s->query("SELECT n FROM items WHERE k = $k1");
 my $kill = q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'rehouse %' AND datname = 'app' AND pid <> pg_backend_pid()};
 $cluster->worker(1)->query($kill);
 $cluster->worker(1)->poll(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'rehouse %' AND datname = 'app' AND pid <> pg_backend_pid() AND query NOT LIKE '%replication%'});
-$c->query('SELECT 1');
-select undef, undef, undef, 0.15;    # an idle connection is looked at when it was not used for 100 ms
+# (an idle connection is looked at when it was not used for 100 ms)
+my $used = $c->query('SELECT clock_timestamp()');
+$c->poll("SELECT clock_timestamp() > '$used'::timestamptz + interval '110 ms'");
 is($s->query("SELECT n FROM items WHERE k = $k1"), '6', 'an idle connection that is lost is replaced');
 $s->query("BEGIN; UPDATE items SET n = 7 WHERE k = $k1");
 $cluster->worker(1)->query($kill);
