@@ -227,6 +227,12 @@ set_up_session(RhConn *conn, const RhIdentity *identity)
 	append_setting(&sql, "default_transaction_deferrable", "off");
 	append_setting(&sql, "standard_conforming_strings", "on");
 	append_setting(&sql, "client_connection_check_interval", "500ms");
+
+	/*
+	 * A statement over a node's buckets has an arm for each: compiling all of
+	 * them takes longer than it saves, and cannot be cancelled meanwhile.
+	 */
+	append_setting(&sql, "jit", "off");
 	append_session_settings(&sql);
 	appendStringInfoString(&sql, "; SELECT cluster_id, epoch FROM rehouse.owner");
 	rh_wire_query(&conn->wire, sql.data);

@@ -530,6 +530,9 @@ rh_stream_affected(RhStream *stream)
 
 /* ---- the end of a (sub)transaction ---- */
 
+/* How long a cancelled statement may go on before it is cancelled again. */
+#define CANCEL_AGAIN_MS 100
+
 /* Ask the worker to stop what it does for the reader. */
 static bool
 stop_reader(RhConn *conn, TimestampTz deadline)
@@ -603,7 +606,22 @@ rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 		if (!stop_reader(conn, deadline))
 			return false;
 	}
-	return read_quietly(conn, deadline);
+
+	/*
+	 * A cancel request that overtakes the statement finds the worker idle and
+	 * is lost: ask again until it has been heard.
+	 */
+	for (;;)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz again = TimestampTzPlusMilliseconds(now, CANCEL_AGAIN_MS);
+
+		if (read_quietly(conn, Min(again, deadline)))
+			return true;
+		if (conn->wire.lost || again >= deadline || conn->reader == NULL ||
+			!rh_wire_cancel(&conn->wire))
+			return false;
+	}
 }
 
 /*
