@@ -1,6 +1,6 @@
 -- Single-tenant statements as sessions use them: prepared, in functions and cursors, with other settings, as other
 -- roles, through views, and from foreign keys of local tables.
-SELECT plan(89);
+SELECT plan(77);
 SELECT t.add_nodes(1, 2);
 
 CREATE TYPE mood AS ENUM ('sad', 'ok');
