@@ -49,7 +49,7 @@ sub say
 {
 	my ($self, @lines) = @_;
 	$self->settle;
-	print map { "              $_\n" } @lines;
+	print map { length ? "              $_\n" : "\n" } map { length ? split(/\n/, $_, -1) : '' } @lines;
 	return;
 }
 
