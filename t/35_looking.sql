@@ -1,0 +1,58 @@
+-- Looking at distributed tables.
+SELECT plan(25);
+SELECT t.add_nodes(1, 2);
+SET rehouse.shard_count = 4;
+CREATE SCHEMA "S p";
+CREATE TABLE "S p"."T t" (k int PRIMARY KEY, v text);
+INSERT INTO "S p"."T t" SELECT g, repeat('x', 100) FROM generate_series(1, 1000) g;
+CREATE TABLE plain (k text, e int);
+SELECT create_distributed_table('"S p"."T t"', 'k');
+SELECT create_distributed_table('plain', 'k', colocate_with => 'none', shard_count => 3);
+
+SELECT is((SELECT string_agg(concat_ws(' ', table_name, citus_table_type, distribution_column, shard_count, table_owner, access_method), ' | ' ORDER BY colocation_id) FROM citus_tables),
+          '"S p"."T t" distributed k 4 postgres heap | plain distributed k 3 postgres heap', 'citus_tables');
+SELECT columns_are('pg_catalog', 'citus_tables', ARRAY['table_name', 'citus_table_type', 'distribution_column', 'colocation_id', 'table_size', 'shard_count', 'table_owner', 'access_method']);
+SELECT columns_are('pg_catalog', 'citus_shards', ARRAY['table_name', 'shardid', 'shard_name', 'citus_table_type', 'colocation_id', 'nodename', 'nodeport', 'shard_size']);
+SELECT is((SELECT count(*)::int FROM citus_shards), 7, 'citus_shards');
+SELECT is((SELECT count(DISTINCT nodeport)::int FROM citus_shards), 2);
+SELECT matches((SELECT shard_name FROM citus_shards WHERE table_name = '"S p"."T t"'::regclass ORDER BY shardid LIMIT 1), '^"S p_\d+"[.]"T t"$', 'the shard''s name, quoted');
+SELECT is((SELECT sum(shard_size)::bigint FROM citus_shards WHERE table_name = '"S p"."T t"'::regclass), citus_total_relation_size('"S p"."T t"'), 'sizes agree');
+SELECT cmp_ok(citus_relation_size('"S p"."T t"'), '>', 100000::bigint);
+SELECT cmp_ok(citus_relation_size('"S p"."T t"'), '<', citus_table_size('"S p"."T t"'));
+SELECT cmp_ok(citus_table_size('"S p"."T t"'), '<', citus_total_relation_size('"S p"."T t"'));
+SELECT is(citus_total_relation_size('plain', fail_on_error => false), citus_total_relation_size('plain'));
+
+SELECT is((SELECT count(DISTINCT get_shard_id_for_distribution_column('"S p"."T t"', g))::int FROM generate_series(1, 100) g), 4, 'every shard has tenants');
+SELECT is(get_shard_id_for_distribution_column('"S p"."T t"', 5), get_shard_id_for_distribution_column('"S p"."T t"', '5'), 'a literal');
+SELECT is(get_shard_id_for_distribution_column('"S p"."T t"', 5), get_shard_id_for_distribution_column('"S p"."T t"', 5::numeric), 'another type');
+SELECT is((SELECT result FROM run_command_on_shards('"S p"."T t"', 'SELECT count(*) FROM %s WHERE k = 5')
+           WHERE shardid = get_shard_id_for_distribution_column('"S p"."T t"', 5)), '1', 'the row is there');
+SELECT is((SELECT sum(result::int)::int FROM run_command_on_shards('"S p"."T t"', 'SELECT count(*) FROM %s')), 1000, 'run_command_on_shards');
+SELECT is((SELECT count(*)::int FROM run_command_on_shards('plain', 'SELECT 1/0') WHERE NOT success AND result = 'ERROR:  division by zero'), 3, 'and its errors');
+
+SELECT is((SELECT string_agg(concat_ws(' ', logicalrelid, partmethod, column_to_column_name(logicalrelid, partkey)), ' | ' ORDER BY colocationid) FROM pg_dist_partition),
+          '"S p"."T t" h k | plain h k', 'pg_dist_partition');
+SELECT is((SELECT sum(shardmaxvalue::bigint - shardminvalue::bigint + 1)::bigint FROM pg_dist_shard WHERE logicalrelid = 'plain'::regclass), 4294967296, 'pg_dist_shard');
+SELECT is((SELECT count(*)::int FROM pg_dist_placement JOIN pg_dist_shard USING (shardid) JOIN pg_dist_node USING (groupid)), 7, 'pg_dist_placement');
+SELECT is((SELECT count(*)::int FROM pg_dist_colocation), 2, 'pg_dist_colocation');
+
+-- who may see what
+CREATE ROLE nobody_35; CREATE ROLE reader_35;
+SELECT t.exec_on_node(n, format('CREATE ROLE %I LOGIN', r)) FROM generate_series(1, 2) n, unnest('{nobody_35,reader_35}'::text[]) r;
+GRANT SELECT (e) ON plain TO reader_35;
+SET ROLE nobody_35;
+SELECT is_empty('SELECT table_name FROM citus_tables UNION ALL SELECT table_name FROM citus_shards', 'nothing to see');
+SELECT throws_ok($$SELECT citus_table_size('plain')$$, '42501');
+SET ROLE reader_35;
+SELECT results_eq('SELECT table_name::text, table_size IS NOT NULL FROM citus_tables', $$VALUES ('plain', true)$$, 'his own privileges');
+SELECT throws_ok($$SELECT run_command_on_shards('plain', 'SELECT 1')$$, '42501', 'must be owner of table plain');
+RESET ROLE;
+REVOKE ALL (e) ON plain FROM reader_35;
+BEGIN;
+CREATE TABLE inside (k int);
+SELECT create_distributed_table('inside', 'k');
+SELECT is((SELECT count(*)::int FROM citus_shards WHERE table_name = 'inside'::regclass AND shard_size = 0), 4, 'in the transaction that made it');
+ROLLBACK;
+SELECT t.exec_on_node(n, 'DROP OWNED BY nobody_35, reader_35; DROP ROLE nobody_35, reader_35') FROM generate_series(1, 2) n;
+DROP ROLE nobody_35, reader_35;
+SELECT finish();
