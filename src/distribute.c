@@ -171,27 +171,30 @@ rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key, char
 					  "ORDER BY hash_min", 2, types, values, NULL, NULL);
 }
 
-/* Is a constraint a foreign key between two distributed tables? */
+/* Is a constraint a foreign key between two tables that both are, or both are not, distributed? */
 static bool
-is_distributed_foreign_key(Oid constraint)
+is_foreign_key_between(Oid constraint, bool distributed)
 {
 	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
 	RhTable		table;
 	bool		result;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	result = ((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN &&
-		rh_map_table(((Form_pg_constraint) GETSTRUCT(tuple))->conrelid, &table) &&
-		rh_map_table(((Form_pg_constraint) GETSTRUCT(tuple))->confrelid, &table);
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	result = form->contype == CONSTRAINT_FOREIGN &&
+		rh_map_table(form->conrelid, &table) == distributed &&
+		rh_map_table(form->confrelid, &table) == distributed;
 	ReleaseSysCache(tuple);
 	return result;
 }
 
-/* Switch off the internal triggers of such foreign keys on one relation. */
+/* Switch the internal triggers of such foreign keys on one relation. */
 static void
-disable_ri_triggers_of(Oid relid)
+switch_ri_triggers_of(Oid relid, bool distributed)
 {
+	char		state = distributed ? TRIGGER_DISABLED : TRIGGER_FIRES_ON_ORIGIN;
 	Relation	rel = table_open(relid, ShareRowExclusiveLock);
 	TriggerDesc *triggers = rel->trigdesc;
 	List	   *names = NIL;
@@ -201,31 +204,43 @@ disable_ri_triggers_of(Oid relid)
 	{
 		Trigger    *trigger = &triggers->triggers[i];
 
-		if (trigger->tgisinternal && trigger->tgenabled != TRIGGER_DISABLED &&
+		if (trigger->tgisinternal && trigger->tgenabled != state &&
 			OidIsValid(trigger->tgconstraint) &&
-			is_distributed_foreign_key(trigger->tgconstraint))
+			is_foreign_key_between(trigger->tgconstraint, distributed))
 			names = lappend(names, pstrdup(trigger->tgname));
 	}
 	foreach(lc, names)
-		EnableDisableTrigger(rel, lfirst(lc), TRIGGER_DISABLED, false, ShareRowExclusiveLock);
+		EnableDisableTrigger(rel, lfirst(lc), state, false, ShareRowExclusiveLock);
 	table_close(rel, NoLock);
 	if (names != NIL)
 		CommandCounterIncrement();
 }
 
-void
-rh_distribute_disable_ri_triggers(Oid shell)
+/* System triggers are a superuser's; the caller's right has been checked. */
+static void
+switch_ri_triggers(Oid shell, bool distributed)
 {
 	Oid			userid;
 	int			sec_context;
 
-	/* system triggers are a superuser's; the caller's right has been checked */
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	rh_ddl_guard_suspend();
-	disable_ri_triggers_of(shell);
+	switch_ri_triggers_of(shell, distributed);
 	rh_ddl_guard_resume();
 	SetUserIdAndSecContext(userid, sec_context);
+}
+
+void
+rh_distribute_disable_ri_triggers(Oid shell)
+{
+	switch_ri_triggers(shell, true);
+}
+
+void
+rh_distribute_enable_ri_triggers(Oid table)
+{
+	switch_ri_triggers(table, false);
 }
 
 /* ------------------------------------------------------------------------

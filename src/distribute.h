@@ -48,6 +48,9 @@ extern void rh_distribute_check_foreign_keys(Relation rel, AttrNumber key, int32
  */
 extern void rh_distribute_disable_ri_triggers(Oid shell);
 
+/* And on again, where neither table of a foreign key is distributed any more. */
+extern void rh_distribute_enable_ri_triggers(Oid table);
+
 /* Write the catalog rows of a table and its shards. */
 extern void rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key,
 										char state);

@@ -24,3 +24,12 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rh_truncate_local_data';
 COMMENT ON FUNCTION pg_catalog.truncate_local_data_after_distributing_table(regclass)
     IS 'remove the rows that distributed tables still have on the coordinator';
+
+-- Make a distributed table a local one again, with the tables that foreign
+-- keys connect it with if asked to.  For the table's owner.
+CREATE FUNCTION pg_catalog.undistribute_table(table_name regclass, cascade_via_foreign_keys boolean DEFAULT false)
+RETURNS void
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'rh_undistribute_table';
+COMMENT ON FUNCTION pg_catalog.undistribute_table(regclass, boolean)
+    IS 'make a distributed table a local one again';

@@ -1,0 +1,328 @@
+/*-------------------------------------------------------------------------
+ *
+ * undistribute.c
+ *	  undistribute_table: a distributed table becomes a local one again.
+ *
+ * In the caller's transaction, with all locks taken first: the shell's old
+ * rows are set aside (a new file), the shards' rows are copied in by
+ * PostgreSQL's own COPY, with triggers off, since nothing happens to the rows;
+ * then the shards and the catalog's rows go as with DROP TABLE.  A table with
+ * foreign keys from or to other distributed tables can only go with them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "commands/copy.h"
+#include "commands/defrem.h"
+#include "commands/tablecmds.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "shmem/debug.h"
+#include "shmem/map.h"
+#include "src/conn.h"
+#include "src/ddl_guard.h"
+#include "src/distribute.h"
+#include "src/drop.h"
+#include "src/names.h"
+#include "src/rehouse.h"
+#include "src/table_locks.h"
+#include "src/transfer_lock.h"
+#include "src/wire_format.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+PG_FUNCTION_INFO_V1(rh_undistribute_table);
+
+/* ------------------------------------------------------------------------
+ * Which tables
+ * ------------------------------------------------------------------------
+ */
+
+/* The distributed tables that a table references, besides itself. */
+static List *
+referenced_tables(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetFKeyList(rel))
+	{
+		Oid			referenced = ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid;
+		RhTable		table;
+
+		if (referenced != relid && rh_map_table(referenced, &table))
+			tables = list_append_unique_oid(tables, referenced);
+	}
+	table_close(rel, AccessShareLock);
+	return tables;
+}
+
+/* All distributed tables that are connected with a table by foreign keys, itself first. */
+static List *
+connected_tables(Oid relid, int32 colocation_id)
+{
+	List	   *connected = list_make1_oid(relid);
+	RhTable    *group;
+	int			count = rh_map_tables(colocation_id, &group);
+	bool		grown = true;
+
+	while (grown)
+	{
+		grown = false;
+		for (int i = 0; i < count; i++)
+		{
+			List	   *referenced = referenced_tables(group[i].relid);
+			bool		is_in = list_member_oid(connected, group[i].relid);
+			ListCell   *lc;
+
+			foreach(lc, referenced)
+			{
+				if (is_in == list_member_oid(connected, lfirst_oid(lc)))
+					continue;
+				connected = lappend_oid(connected, is_in ? lfirst_oid(lc) : group[i].relid);
+				is_in = true;
+				grown = true;
+			}
+		}
+	}
+	return connected;
+}
+
+/* Raises an error unless the caller may undistribute the table. */
+static void
+check_table(Oid relid, RhTable *table)
+{
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	if (!rh_map_table(relid, table) || table->kind != RH_KIND_HASH ||
+		table->state != RH_STATE_DISTRIBUTED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+}
+
+/* ------------------------------------------------------------------------
+ * Rows
+ * ------------------------------------------------------------------------
+ */
+
+/* An empty file in place of the shell's old rows, as TRUNCATE makes one. */
+static void
+replace_storage(Relation rel)
+{
+	ReindexParams params = {0};
+	Oid			toastrelid = rel->rd_rel->reltoastrelid;
+
+	RelationSetNewRelfilenode(rel, rel->rd_rel->relpersistence);
+	if (OidIsValid(toastrelid))
+	{
+		Relation	toast = table_open(toastrelid, AccessExclusiveLock);
+
+		RelationSetNewRelfilenode(toast, toast->rd_rel->relpersistence);
+		table_close(toast, NoLock);
+	}
+	reindex_relation(RelationGetRelid(rel), REINDEX_REL_PROCESS_TOAST, &params);
+	CommandCounterIncrement();
+}
+
+/* The COPY under way from a shard: what PostgreSQL's callback, which has no argument, reads. */
+static struct
+{
+	RhConn	   *conn;
+	char	   *chunk;
+	int			length;
+	bool		ended;
+}			source;
+
+/* Up to maxread bytes for COPY FROM; 0 at the end. */
+static int
+read_source(void *outbuf, int minread, int maxread)
+{
+	char	   *out = outbuf;
+	int			copied = 0;
+
+	while (copied < minread && !source.ended)
+	{
+		int			part;
+
+		if (source.length == 0 &&
+			!rh_conn_copy_out_next(source.conn, &source.chunk, &source.length))
+		{
+			source.ended = true;
+			break;
+		}
+		part = Min(source.length, maxread - copied);
+		memcpy(out + copied, source.chunk, part);
+		source.chunk += part;
+		source.length -= part;
+		copied += part;
+	}
+	return copied;
+}
+
+/* The columns that rows travel with: all but generated ones. */
+static List *
+column_names(Relation rel)
+{
+	List	   *names = NIL;
+
+	for (int i = 0; i < rel->rd_att->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(rel->rd_att, i);
+
+		if (!attribute->attisdropped && attribute->attgenerated == '\0')
+			names = lappend(names, makeString(pstrdup(NameStr(attribute->attname))));
+	}
+	return names;
+}
+
+/* Copy one shard's rows into the shell. */
+static void
+copy_shard(Relation rel, List *columns, const RhPlacement *placement)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	ParseNamespaceItem *item;
+	StringInfoData sql;
+	CopyFromState copy;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, columns)
+		appendStringInfo(&sql, "%s%s", sql.len > 0 ? ", " : "",
+						 quote_identifier(strVal(lfirst(lc))));
+	source.conn = rh_conn_get(placement->node_id);
+	source.length = 0;
+	source.ended = false;
+	rh_conn_copy_out_begin(source.conn,
+						   psprintf("COPY %s (%s) TO STDOUT",
+									rh_shard_name(RelationGetRelid(rel), placement->bucket_id,
+												  placement->generation), sql.data));
+	item = addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL, false, false);
+	item->p_rte->requiredPerms = ACL_INSERT;
+	copy = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_source, columns,
+						 list_make1(makeDefElem("encoding",
+												(Node *) makeString((char *) GetDatabaseEncodingName()),
+												-1)));
+	(void) CopyFrom(copy);
+	EndCopyFrom(copy);
+	free_parsestate(pstate);
+}
+
+/* All rows of all shards, as the nodes print them, with nothing fired by them. */
+static void
+copy_back(Oid relid, RhPlacement *placements, int count)
+{
+	Relation	rel = table_open(relid, NoLock);
+	List	   *columns = column_names(rel);
+	int			nest_level;
+
+	replace_storage(rel);
+	nest_level = rh_wire_text_begin();
+	(void) set_config_option("session_replication_role", "replica", PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < count; i++)
+	{
+		copy_shard(rel, columns, &placements[i]);
+		rh_debug_point("undistribute-copy");
+	}
+	rh_wire_text_end(nest_level);
+	CacheInvalidateRelcache(rel);
+	table_close(rel, NoLock);
+}
+
+/* ------------------------------------------------------------------------
+ * undistribute_table
+ * ------------------------------------------------------------------------
+ */
+
+/* What rh_drop_shards needs to know of a table. */
+static RhDroppedTable *
+describe(Oid relid, int32 colocation_id)
+{
+	RhDroppedTable *dropped = palloc0(sizeof(RhDroppedTable));
+
+	dropped->relid = relid;
+	dropped->colocation_id = colocation_id;
+	dropped->hash_distributed = true;
+	strlcpy(dropped->schema, get_namespace_name(get_rel_namespace(relid)), NAMEDATALEN);
+	strlcpy(dropped->name, get_rel_name(relid), NAMEDATALEN);
+	return dropped;
+}
+
+static void
+undistribute(List *tables, int32 colocation_id)
+{
+	List	   *locks = NIL;
+	List	   *dropped = NIL;
+	RhPlacement *placements;
+	uint64		version;
+	int			count;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+		locks = rh_table_lock_add(locks, lfirst_oid(lc), AccessExclusiveLock);
+	rh_table_locks_take(locks);
+	count = rh_map_placements(colocation_id, &placements, &version);
+	foreach(lc, tables)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+
+		CheckTableNotInUse(rel, "undistribute");
+		table_close(rel, NoLock);
+		copy_back(lfirst_oid(lc), placements, count);
+		dropped = lappend(dropped, describe(lfirst_oid(lc), colocation_id));
+	}
+	rh_drop_shards(dropped);
+	foreach(lc, tables)
+		rh_distribute_enable_ri_triggers(lfirst_oid(lc));
+}
+
+/* undistribute_table(table_name regclass, cascade_via_foreign_keys boolean) */
+Datum
+rh_undistribute_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	bool		cascade = PG_GETARG_BOOL(1);
+	List	   *tables;
+	RhTable		table;
+	ListCell   *lc;
+
+	rh_require_preload();
+	PreventCommandIfReadOnly("undistribute_table()");
+	PreventCommandDuringRecovery("undistribute_table()");
+	check_table(relid, &table);
+	rh_transfer_lock_ddl(table.colocation_id);
+	tables = connected_tables(relid, table.colocation_id);
+	if (!cascade && list_length(tables) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot undistribute table \"%s\" alone", get_rel_name(relid)),
+				 errdetail("Foreign keys connect it with distributed table \"%s\".",
+						   get_rel_name(lsecond_oid(tables))),
+				 errhint("Use cascade_via_foreign_keys => true to undistribute all tables that are connected.")));
+	foreach(lc, tables)
+		check_table(lfirst_oid(lc), &table);
+	undistribute(tables, table.colocation_id);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,52 @@
+-- undistribute_table.
+SELECT plan(17);
+SELECT t.add_nodes(1, 2);
+SET rehouse.shard_count = 4;
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE TABLE p (k int PRIMARY KEY, big text, m mood DEFAULT 'ok', ts timestamptz DEFAULT now(), iv interval, f float8, gone int, gen int GENERATED ALWAYS AS (k + 1) STORED);
+ALTER TABLE p DROP gone;
+CREATE TABLE c (k int REFERENCES p, id serial, v int, PRIMARY KEY (k, id));
+CREATE TABLE noise (t text);
+CREATE FUNCTION noise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO noise VALUES (TG_OP); RETURN NEW; END $$;
+INSERT INTO p (k, big, iv, f) SELECT g, repeat('ä\' || E'\t\n' || g, 50), make_interval(hours => -g, days => g), 1.0 / g FROM generate_series(1, 100) g;
+INSERT INTO c (k, v) SELECT k, 1 FROM p;
+CREATE TABLE copy_of_p AS SELECT * FROM p;
+SELECT create_distributed_table('p', 'k');
+SELECT create_distributed_table('c', 'k');
+UPDATE c SET v = 2 WHERE k = 5;
+INSERT INTO p (k, big) VALUES (1000, 'new');
+DELETE FROM c WHERE k = 7;
+
+SELECT throws_ok($$SELECT undistribute_table('p')$$, '2BP01', 'cannot undistribute table "p" alone');
+SELECT throws_ok($$SELECT undistribute_table('c')$$, '2BP01', 'cannot undistribute table "c" alone');
+SELECT throws_ok($$SELECT undistribute_table('noise')$$, '55000', 'table "noise" is not distributed');
+CREATE ROLE nobody_36; SET ROLE nobody_36;
+SELECT throws_ok($$SELECT undistribute_table('p', true)$$, '42501', 'must be owner of table p');
+RESET ROLE; DROP ROLE nobody_36;
+SELECT truncate_local_data_after_distributing_table('p');
+SET datestyle = 'German'; SET intervalstyle = 'sql_standard'; SET extra_float_digits = -5;
+BEGIN;
+SELECT undistribute_table('c', cascade_via_foreign_keys => true);
+SELECT is((SELECT count(*)::int FROM p), 101);
+ROLLBACK;
+SELECT is((SELECT count(*)::int FROM rehouse.tables), 2, 'undone by ROLLBACK');
+SELECT is((SELECT count(*)::int FROM p), 101);
+SELECT undistribute_table('c', cascade_via_foreign_keys => true);
+RESET datestyle; RESET intervalstyle; RESET extra_float_digits;
+SELECT is_empty('SELECT 1 FROM rehouse.tables');
+SELECT is_empty('(SELECT * FROM copy_of_p EXCEPT SELECT * FROM p) UNION ALL (SELECT * FROM p WHERE k <= 100 EXCEPT SELECT * FROM copy_of_p)', 'every value is the same');
+SELECT results_eq('SELECT big, gen FROM p WHERE k = 1000', $$VALUES ('new', 1001)$$, 'what was changed meanwhile');
+SELECT results_eq('SELECT k, v FROM c WHERE k BETWEEN 4 AND 8 ORDER BY k', $$VALUES (4, 1), (5, 2), (6, 1), (8, 1)$$);
+SELECT throws_ok('INSERT INTO c (k) VALUES (4711)', '23503', NULL, 'foreign keys are checked here again');
+SELECT throws_ok('DELETE FROM p WHERE k = 5', '23503', NULL, 'on both sides');
+SELECT throws_ok('INSERT INTO p (k) VALUES (5)', '23505', NULL, 'the index is complete');
+SELECT results_eq('EXPLAIN (COSTS OFF) SELECT 1 FROM noise', $$VALUES ('Seq Scan on noise')$$);
+
+-- and distributed once more
+SELECT create_distributed_table('p', 'k');
+SELECT is((SELECT sum(row_count)::int FROM t.shard_rows('p')), 101);
+SELECT undistribute_table('p');
+DROP TABLE p, c;
+CALL t.wait_clean();
+SELECT is_empty('SELECT t.leftovers()', 'nothing left on any node');
+SELECT finish();
