@@ -86,7 +86,9 @@ rh_transfer_lock_holder(RhTransfer *t)
 						   "  'process ' || l.pid || ' (' || pg_catalog.left(a.query, 60) || ')')"
 						   " FROM pg_catalog.pg_locks l"
 						   " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
-						   " LEFT JOIN pg_catalog.pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction"
+						   " LEFT JOIN pg_catalog.pg_locks x ON l.pid IS NULL AND x.pid IS NULL"
+						   "  AND x.locktype = 'transactionid' AND x.virtualtransaction = l.virtualtransaction"
+						   " LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid"
 						   " WHERE l.granted AND COALESCE(a.application_name, '') <>"
 						   "  pg_catalog.current_setting('application_name')"
 						   " AND l.relation = ANY (ARRAY[");
