@@ -21,6 +21,7 @@
 #include "src/copart.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
+#include "src/lift.h"
 #include "src/multi_dml.h"
 #include "src/multi_dml_scan.h"
 #include "src/router.h"
@@ -46,14 +47,43 @@ add_ties(RhScanSpec *spec, List **exprs, Query *query, AttrNumber key_attnum)
 	}
 }
 
+/*
+ * Put the plan of the lifted values below the scan.  Their statement becomes
+ * ours: it knows its sub-plans, and its range table stays at the beginning.
+ */
+static PlannedStmt *
+add_values_plan(PlannedStmt *stmt, CustomScan *scan, PlannedStmt *values)
+{
+	int			offset = list_length(values->rtable);
+	ListCell   *cell;
+
+	scan->custom_plans = list_make1(values->planTree);
+	foreach(cell, scan->custom_scan_tlist)
+		castNode(Var, ((TargetEntry *) lfirst(cell))->expr)->varno += offset;
+	scan->custom_relids = bms_make_singleton(1 + offset);
+	values->rtable = list_concat(values->rtable, stmt->rtable);
+	values->relationOids = list_concat_unique_oid(values->relationOids, stmt->relationOids);
+	values->invalItems = list_concat(values->invalItems, stmt->invalItems);
+	values->planTree = stmt->planTree;
+	values->commandType = stmt->commandType;
+	values->queryId = stmt->queryId;
+	values->hasReturning = stmt->hasReturning;
+	values->canSetTag = stmt->canSetTag;
+	values->stmt_location = stmt->stmt_location;
+	values->stmt_len = stmt->stmt_len;
+	return values;
+}
+
 /* The plan of a statement that every bucket may run by itself. */
 static PlannedStmt *
-make_plan(Query *query, RhShipment *shipment, const RhTable *table, int cursor_options)
+make_plan(Query *query, RhShipment *shipment, const RhTable *table, int cursor_options,
+		  RhLift *lift)
 {
 	List	   *rtable;
 	CustomScan *scan = rh_router_make_scan(query, &rh_multi_dml_scan_methods, &rtable);
 	RhScanSpec	spec = {.way = "every bucket"};
 	List	   *exprs = list_copy(shipment->values);
+	PlannedStmt *stmt;
 	ListCell   *cell;
 
 	spec.template = rh_template_make(shipment->query);
@@ -63,8 +93,12 @@ make_plan(Query *query, RhShipment *shipment, const RhTable *table, int cursor_o
 		add_ties(&spec, &exprs, query, table->key_attnum);
 	foreach(cell, exprs)
 		scan->custom_exprs = lappend(scan->custom_exprs, expression_planner(lfirst(cell)));
-	scan->custom_private = rh_scan_to_private(&spec);
-	return rh_router_make_stmt(query, (Plan *) scan, rtable, cursor_options);
+	scan->custom_private = lappend(rh_scan_to_private(&spec),
+								   list_make1_int(lift != NULL ? lift->first_param : 0));
+	stmt = rh_router_make_stmt(query, (Plan *) scan, rtable, cursor_options);
+	if (lift != NULL && lift->values != NULL)
+		stmt = add_values_plan(stmt, scan, rh_gather_plan(lift->values, NULL, 0, NULL));
+	return stmt;
 }
 
 static bool
@@ -89,7 +123,7 @@ refuse(Query *query, const char *reason)
 					query->commandType == CMD_UPDATE ? "UPDATE" : "DELETE",
 					get_rel_name(rte->relid)),
 			 errdetail("The statement cannot run on each shard by itself: %s.", reason),
-			 errhint("Join its tables on their distribution columns, or tie it to one value of the distribution column.")));
+			 errhint("Join its tables on their distribution columns, use sub-selects that do not refer to the changed rows, or tie it to one value of the distribution column.")));
 }
 
 PlannedStmt *
@@ -98,6 +132,7 @@ rh_multi_dml_plan(Query *parse, int cursor_options, ParamListInfo bound_params)
 	RangeTblEntry *target = rt_fetch(parse->resultRelation, parse->rtable);
 	RhCopart	copart;
 	RhShipment	shipment;
+	RhLift		lift = {0};
 	RhTable		table;
 
 	if (!rh_map_table(target->relid, &table))
@@ -105,13 +140,21 @@ rh_multi_dml_plan(Query *parse, int cursor_options, ParamListInfo bound_params)
 	rh_classify_check_key_change(parse, NULL);
 	if (has_row_security(parse))
 		refuse(parse, "row-level security or a check option applies");
+	lift.query = parse;
 	if (!rh_copart_rows(parse, &copart))
-		refuse(parse, copart.reason);
+	{
+		const char *reason = copart.reason;
+
+		rh_lift_subselects(parse, &lift);
+		if (lift.values == NULL || !rh_copart_rows(lift.query, &copart))
+			refuse(parse, reason);
+		parse = lift.query;
+	}
 	if (!rh_ship_query(parse, &shipment))
 		refuse(parse, shipment.reason);
 	if (!rh_router_can_return(parse))
 		refuse(parse, "it returns rows of an anonymous type");
-	return make_plan(parse, &shipment, &table, cursor_options);
+	return make_plan(parse, &shipment, &table, cursor_options, &lift);
 }
 
 /* Does the statement give the key column the source's key? */
@@ -201,7 +244,7 @@ rh_multi_dml_plan_insert(Query *parse)
 		!passes_key_through(parse, &copart, table.key_attnum) ||
 		!rh_ship_query(make_source_explicit(parse), &shipment) || !rh_router_can_return(parse))
 		return NULL;
-	return make_plan(parse, &shipment, &table, 0);
+	return make_plan(parse, &shipment, &table, 0, NULL);
 }
 
 void

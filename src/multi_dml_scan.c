@@ -17,6 +17,7 @@
 #include "executor/executor.h"
 #include "shmem/gate.h"
 #include "src/conn.h"
+#include "src/lift.h"
 #include "src/multi_dml_scan.h"
 #include "src/placements.h"
 #include "src/scan_spec.h"
@@ -31,6 +32,8 @@ typedef struct DmlRun
 	List	   *exprs;			/* ExprStates of custom_exprs */
 	RhRowsParams *params;
 	RhRowsReader *reader;
+	int			first_lifted;	/* number of the first parameter that a
+								 * sub-select's value is (lift.h) */
 	MemoryContext run_context;
 	bool		started;
 	RhPlacement *placements;	/* sorted by node */
@@ -72,6 +75,24 @@ create_scan_state(CustomScan *scan)
 	return (Node *) run;
 }
 
+/*
+ * With lifted values the parameters come from a list of our own, made at run
+ * time; a caller that compiles its parameters by itself (plpgsql) knows
+ * nothing of those that we have added, and must not be asked.
+ */
+static List *
+init_expressions(DmlRun *run, List *expressions, EState *estate)
+{
+	ParamListInfo own = estate->es_param_list_info;
+	List	   *states;
+
+	if (run->css.custom_ps != NIL)
+		estate->es_param_list_info = NULL;
+	states = ExecInitExprList(expressions, &run->css.ss.ps);
+	estate->es_param_list_info = own;
+	return states;
+}
+
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
@@ -79,11 +100,35 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 
 	rh_scan_from_private(scan->custom_private, &run->spec);
-	run->exprs = ExecInitExprList(scan->custom_exprs, &node->ss.ps);
+	run->first_lifted = linitial_int(llast(scan->custom_private));
+	if (scan->custom_plans != NIL)
+		node->custom_ps = list_make1(ExecInitNode(linitial(scan->custom_plans), estate, eflags));
+	run->exprs = init_expressions(run, scan->custom_exprs, estate);
 	run->params = rh_scan_params_make(&run->spec, scan->custom_exprs);
 	run->reader = rh_rows_reader_make(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, NIL, true);
 	run->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse modify",
 											 ALLOCSET_DEFAULT_SIZES);
+}
+
+/* Run the sub-selects that were lifted out, and add their values to the parameters. */
+static void
+find_lifted_values(DmlRun *run)
+{
+	ExprContext *econtext = run->css.ss.ps.ps_ExprContext;
+	TupleTableSlot *slot = ExecProcNode(linitial(run->css.custom_ps));
+	TupleDesc	desc;
+	Oid		   *types;
+
+	if (TupIsNull(slot))
+		elog(ERROR, "the sub-selects gave no row");
+	slot_getallattrs(slot);
+	desc = slot->tts_tupleDescriptor;
+	types = palloc(sizeof(Oid) * desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+		types[i] = TupleDescAttr(desc, i)->atttypid;
+	econtext->ecxt_param_list_info =
+		rh_lift_params(econtext->ecxt_param_list_info, run->first_lifted, desc->natts, types,
+					   slot->tts_values, slot->tts_isnull);
 }
 
 /* Take the gate; the buckets, sorted by node. */
@@ -92,6 +137,9 @@ start_run(DmlRun *run)
 {
 	ExprContext *econtext = run->css.ss.ps.ps_ExprContext;
 	List	   *hashes;
+
+	if (run->css.custom_ps != NIL)
+		find_lifted_values(run);
 
 	run->placement_count = rh_gate_route_all(run->spec.colocation_id, &run->placements);
 	if (rh_scan_tied_hashes(&run->spec, run->exprs, econtext, &hashes))
@@ -192,6 +240,8 @@ end_scan(CustomScanState *node)
 		if (run->streams[i] != NULL)
 			rh_stream_end(run->streams[i]);
 	run->stream_count = 0;
+	if (node->custom_ps != NIL)
+		ExecEndNode(linitial(node->custom_ps));
 }
 
 static void
