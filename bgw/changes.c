@@ -219,6 +219,7 @@ rh_changes_pump(RhTransfer *t, long timeout_ms, bool until_marker)
 			{
 				commit_batch(t);
 				INSTR_TIME_SET_CURRENT(batch);
+				rh_transfer_tick(t);
 			}
 			if (until_marker && marker_has_come(t))
 				break;
@@ -234,8 +235,7 @@ rh_changes_pump(RhTransfer *t, long timeout_ms, bool until_marker)
 		rh_changes_feedback(t, false);
 		if (rh_link_wait(t->stream, false, Min(left, 500)) && !PQconsumeInput(t->stream))
 			lost_stream(t);
-		if (t->may_yield)
-			rh_transfer_tick(t);
+		rh_transfer_tick(t);
 		INSTR_TIME_SET_CURRENT(batch);
 	}
 }

@@ -151,11 +151,15 @@ prelock_targets(RhTransfer *t)
  * ------------------------------------------------------------------------
  */
 
-/* Stream until a marker goes through within a quarter of the pause's budget. */
+/*
+ * Stream until a marker goes through within a quarter of the pause's budget.
+ * Where the source writes faster than we can apply that takes as long as it
+ * writes so fast.
+ */
 static void
 catch_up(RhTransfer *t)
 {
-	for (;;)
+	for (int round = 0;; round++)
 	{
 		instr_time	start;
 
@@ -164,6 +168,8 @@ catch_up(RhTransfer *t)
 		while (!rh_changes_pump(t, 500, true))
 		{
 			t->progress.lag_bytes = rh_changes_lag(t);
+			if (round > 0)
+				rh_transfer_wait_for(t, "the target to catch up with the changes on the source");
 			rh_transfer_tick(t);
 		}
 		if (rh_elapsed_ms(start) <= rh_cutover_budget / 4.0)
@@ -171,6 +177,17 @@ catch_up(RhTransfer *t)
 		rh_transfer_tick(t);
 	}
 	t->progress.lag_bytes = rh_changes_lag(t);
+}
+
+/* Once more, and not for longer than the pause may take: locks are held. */
+static bool
+is_close(RhTransfer *t)
+{
+	rh_changes_send_marker(t);
+	if (rh_changes_pump(t, rh_cutover_budget, true))
+		return true;
+	rh_transfer_wait_for(t, "the target to catch up with the changes on the source");
+	return false;
 }
 
 /* "process 123 (INSERT ..)": one of those who hold the gate. */
@@ -425,8 +442,7 @@ attempt_cutover(RhTransfer *t)
 	rh_debug_point("transfer-cutover-begin");
 	if (!prelock_source(t))
 		return false;
-	catch_up(t);
-	if (!prelock_targets(t) || !enter_gate(t, &pause))
+	if (!is_close(t) || !prelock_targets(t) || !enter_gate(t, &pause))
 		return false;
 	MemoryContextSwitchTo(caller);
 	done = switch_over(t, pause);

@@ -56,7 +56,7 @@ check_source(RhTransfer *t, Lacks *lacks)
 		"SELECT pg_catalog.current_setting('wal_level') = 'logical',"
 		" pg_catalog.current_setting('max_replication_slots')::pg_catalog.int4 >"
 		"  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots),"
-		" pg_catalog.current_setting('max_wal_senders')::pg_catalog.int4 >="
+		" pg_catalog.current_setting('max_wal_senders')::pg_catalog.int4 >"
 		"  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'walsender'),"
 		" (SELECT rolsuper OR rolreplication FROM pg_catalog.pg_roles WHERE rolname = current_user),"
 		" pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),"

@@ -34,6 +34,9 @@
 #define REPORT_MS		500
 #define YIELD_CHECK_MS	100
 
+/* A node that has vanished without a word is given up after a minute. */
+#define LINK_KEYWORDS	" keepalives_idle=20 keepalives_interval=10 keepalives_count=4 tcp_user_timeout=60000"
+
 int			rh_cutover_lock_timeout = 100;
 int			rh_cutover_budget = 1000;
 int			rh_transfer_slot_timeout = 0;
@@ -169,7 +172,7 @@ rh_transfer_link(RhTransfer *t, int32 node_id, bool replication)
 
 	StartTransactionCommand();
 	link = rh_link_open_node(node_id,
-							 psprintf("application_name=%s%s", t->name,
+							 psprintf("application_name=%s" LINK_KEYWORDS "%s", t->name,
 									  replication ? " replication=database" : ""));
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(caller);
@@ -178,14 +181,20 @@ rh_transfer_link(RhTransfer *t, int32 node_id, bool replication)
 }
 
 static void
-open_links(RhTransfer *t, bool with_stream)
+open_links(RhTransfer *t)
 {
 	t->source = rh_transfer_link(t, t->spec->source_node, false);
 	PQclear(rh_link_exec(t->source, "SET synchronous_commit = local", 0));
-	if (with_stream && t->ntables > 0)
-		t->stream = rh_transfer_link(t, t->spec->source_node, true);
 	for (int n = 0; n < t->nnodes; n++)
 		t->nodes[n].apply = rh_transfer_link(t, t->nodes[n].node_id, false);
+}
+
+/* The replication connection; it can be had only where the preflight is content. */
+static void
+open_stream_link(RhTransfer *t)
+{
+	if (t->ntables > 0)
+		t->stream = rh_transfer_link(t, t->spec->source_node, true);
 }
 
 static void
@@ -276,11 +285,12 @@ static void
 start_anew(RhTransfer *t)
 {
 	describe(t);				/* which nodes */
-	open_links(t, true);
+	open_links(t);
 	rh_transfer_choose_generations(t);
 	describe(t);				/* with names that are free */
 	rh_transfer_phase(t, "preflight");
 	rh_transfer_preflight(t);
+	open_stream_link(t);
 	rh_debug_point("transfer-preflight");
 	rh_transfer_begin(t);
 	rh_debug_point("transfer-recorded");
@@ -383,9 +393,12 @@ resume(RhTransfer *t)
 	{
 		describe(t);
 		settle_remains(t);
-		open_links(t, true);
+		open_links(t);
 		if (can_resume(t))
+		{
+			open_stream_link(t);
 			return true;
+		}
 		close_links(t);
 	}
 	(void) rh_transfer_undo(t->spec);

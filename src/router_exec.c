@@ -26,7 +26,6 @@
 #include "src/key.h"
 #include "src/router.h"
 #include "src/template.h"
-#include "storage/proc.h"
 #include "tcop/pquery.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -37,7 +36,7 @@
 
 static HTAB *shapes = NULL;
 static MemoryContext shape_context = NULL;
-static LocalTransactionId shapes_used_in;	/* the transaction that used one last */
+static int	shape_users = 0;	/* executions under way that point into it */
 
 static Node *create_scan_state(CustomScan *scan);
 static void begin_scan(CustomScanState *node, EState *estate, int eflags);
@@ -94,10 +93,7 @@ fill_shape(RouterShape *shape, List *expressions, int nvalues, TupleDesc desc,
 	MemoryContextSwitchTo(old);
 }
 
-/*
- * Begin with no shapes; also when there are too many, in a transaction that has
- * not used any: executions do not outlive theirs.
- */
+/* Begin with no shapes; also when there are too many and none is in use. */
 static void
 reset_shapes(void)
 {
@@ -122,10 +118,8 @@ find_shape(uint64 statement_id, List *expressions, int nvalues, TupleDesc desc)
 	RouterShape made;
 	bool		found;
 
-	if (shapes == NULL || (hash_get_num_entries(shapes) >= MAX_SHAPES &&
-						   shapes_used_in != MyProc->lxid))
+	if (shapes == NULL || (shape_users == 0 && hash_get_num_entries(shapes) >= MAX_SHAPES))
 		reset_shapes();
-	shapes_used_in = MyProc->lxid;
 	shape = hash_search(shapes, &statement_id, HASH_FIND, NULL);
 	if (shape != NULL)
 		return shape;
@@ -383,9 +377,8 @@ statement_number(RouterScanState *state, CustomScan *scan)
 
 	if (DatumGetInt64(number->constvalue) == 0 && ++lfirst_int(executions) >= 2)
 	{
-		uint64		id = rh_router_statement_id(state->template, NIL,
-												scan->custom_scan_tlist,
-												list_nth(scan->custom_private, ROUTER_RELIDS));
+		uint64		id = rh_template_statement_id(state->template, 0, NULL,
+												  list_nth(scan->custom_private, ROUTER_RELIDS));
 
 		number->constvalue = Int64GetDatum((int64) id);
 	}

@@ -1,4 +1,5 @@
-# A transfer meets an error, and its mover a FATAL, at each of its steps.
+# A transfer meets an error at each of its steps, and where that makes a
+# difference (the connections stay open for an error's clean-up) a FATAL.
 # timeout: 600
 
 use strict;
@@ -15,7 +16,8 @@ my @points = map { "transfer-$_" } qw(
 my $test = TransferTest->new;
 for my $point (@points)
 {
-	$test->move_with($point, $_) for qw(error fatal);
+	$test->move_with($point, 'error');
+	$test->move_with($point, 'fatal') if $point =~ /slot|copied|apply-change|cutover-(gate|drained|preparing|prepared)|switched/;
 }
 $test->end;
 done_testing();

@@ -122,13 +122,14 @@ sub load_errors
 
 # ---- looking ----
 
-# "port schema" of each bucket's copy in use
+# "port schema" of each copy in use of the load's buckets
 sub places
 {
 	my ($self) = @_;
 	return split /\n/, $self->{coordinator}->query(
 		"SELECT node_port || ' public_' || bucket_id || CASE WHEN generation > 0 THEN '_' || generation ELSE '' END"
-		  . ' FROM rehouse.buckets JOIN rehouse.nodes USING (node_id) ORDER BY bucket_id');
+		  . ' FROM rehouse.buckets JOIN rehouse.nodes USING (node_id) JOIN rehouse.shards USING (bucket_id)'
+		  . " WHERE relation = 'a'::regclass ORDER BY bucket_id");
 }
 
 # The sums over all copies in use: what the ledger must give, too.
@@ -176,8 +177,19 @@ sub placement
 
 # ---- moving ----
 
+# Call a function that makes a job.  The call itself may end with the crash that
+# is meant.
+sub start
+{
+	my ($self, $call) = @_;
+	my $c = $self->{coordinator};
+	$self->{last_job} = $c->query('SELECT coalesce(max(job_id), 0) FROM rehouse.jobs');
+	$self->{mover} = $c->session;
+	$self->{mover}->send("SELECT $call");
+	return;
+}
+
 # Ask for a move of the first bucket to the other node; returns the target's id.
-# The call itself may end with the crash that is meant.
 sub start_move
 {
 	my ($self) = @_;
@@ -185,9 +197,7 @@ sub start_move
 	my ($shard, $source, $target) = split /\|/, $c->query(
 		'SELECT shard_id, node_id, 3 - node_id FROM rehouse.buckets JOIN rehouse.shards USING (bucket_id)'
 		  . ' ORDER BY bucket_id, shard_id LIMIT 1');
-	$self->{last_job} = $c->query('SELECT coalesce(max(job_id), 0) FROM rehouse.jobs');
-	$self->{mover} = $c->session;
-	$self->{mover}->send("SELECT citus_move_shard_placement($shard, $source, $target)");
+	$self->start("citus_move_shard_placement($shard, $source, $target)");
 	return $target;
 }
 
