@@ -32,6 +32,10 @@ define_settings(void)
 	DefineCustomBoolVariable("rehouse.auto_rebalance",
 							 "Rebalance when a node becomes able to hold shards.",
 							 NULL, &rh_auto_rebalance, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("rehouse.rebalance_strategy",
+							   "The rebalance strategy where none is named; empty: the one that citus_set_default_rebalance_strategy has set.",
+							   NULL, &rh_rebalance_strategy, "", PGC_USERSET, 0,
+							   NULL, NULL, NULL);
 	DefineCustomIntVariable("rehouse.max_parallel_moves",
 							"The number of transfers that may run at once in a database.",
 							NULL, &rh_max_parallel_moves, 4, 1, 64, PGC_SIGHUP, 0,
@@ -40,6 +44,10 @@ define_settings(void)
 							"The number of transfers that may run at once from one node, and to one node.",
 							NULL, &rh_max_moves_per_node, 2, 1, 64, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("rehouse.move_rate_limit",
+							"The rate at which a transfer copies rows, per second; 0: as fast as it can.",
+							NULL, &rh_move_rate_limit, 0, 0, INT_MAX, PGC_SIGHUP,
+							GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("rehouse.step_attempts",
 							"The number of times that a transfer is tried before it is undone and its job fails.",
 							NULL, &rh_step_attempts, 8, 1, 1000, PGC_SIGHUP, 0,

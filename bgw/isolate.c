@@ -187,7 +187,7 @@ check_target_free(int32 node_id)
 RhAnswer
 rh_job_create_isolation(const char *args, Oid userid)
 {
-	RhAnswer	answer = {0, false};
+	RhAnswer	answer = {0};
 	int32		hash = (int32) rh_job_arg_int8(args, "tenant_hash", 0);
 	int32		target = (int32) rh_job_arg_int8(args, "target", 0);
 	bool		drains = rh_job_arg_int8(args, "drain_node", 0) != 0;
@@ -202,7 +202,9 @@ rh_job_create_isolation(const char *args, Oid userid)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("tenant \"%s\" has already been isolated", tenant)));
-	rh_job_reserve_bucket(bucket.bucket_id);
+	answer.busy_step = rh_job_reserve_bucket(bucket.bucket_id);
+	if (answer.busy_step != 0)
+		return answer;
 	if (target != 0)
 		check_target_free(target);
 

@@ -204,18 +204,24 @@ say_shared_hash(const Tenant *tenant)
 	SetUserIdAndSecContext(saved_user, saved_context);
 }
 
-/* Run the isolation and wait for it; returns the tenant's shard. */
+/*
+ * Run the isolation and wait for it; returns the tenant's shard.  Shards that a
+ * rebalance works on are waited for first.
+ */
 static int64
 run_isolation(const Tenant *tenant, RhJson *json)
 {
 	RhAnswer	answer;
 	RhJobState	job;
+	char	   *args;
 
 	say_shared_hash(tenant);
 	rh_json_number(json, "tenant_group", tenant->table.colocation_id);
 	rh_json_number(json, "tenant_hash", tenant->hash);
 	rh_json_text(json, "tenant", tenant->text);
-	answer = rh_request(RH_REQUEST_JOB, "isolate", rh_json_end(json));
+	args = rh_json_end(json);
+	while ((answer = rh_request(RH_REQUEST_JOB, "isolate", args)).busy_step != 0)
+		rh_wait_step(answer.busy_step);
 	job = rh_wait_over(answer.value, true);
 	rh_wait_check_outcome(answer.value, &job);
 	return tenant_shard(tenant);

@@ -75,7 +75,7 @@ rh_job_look(int64 job_id)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute_with_args("SELECT state, state <> 'scheduled', "
 							  "finished_at IS NOT NULL, last_error, description, "
-							  "COALESCE(moves_planned, 0) "
+							  "COALESCE(moves_planned, 0), attempts "
 							  "FROM rehouse.jobs WHERE job_id = $1",
 							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read job");
@@ -92,6 +92,7 @@ rh_job_look(int64 job_id)
 		job.last_error = error ? MemoryContextStrdup(caller, error) : NULL;
 		job.description = MemoryContextStrdup(caller, SPI_getvalue(row, desc, 5));
 		job.moves_planned = atoi(SPI_getvalue(row, desc, 6));
+		job.plan_failed = !job.planned && atoi(SPI_getvalue(row, desc, 7)) > 0;
 	}
 	SPI_finish();
 	PopActiveSnapshot();
@@ -173,7 +174,7 @@ active_rebalance(void)
 static RhAnswer
 create_rebalance(const char *args, Oid userid)
 {
-	RhAnswer	answer = {0, false};
+	RhAnswer	answer = {0};
 
 	answer.value = active_rebalance();
 	answer.joined = answer.value != 0;
@@ -183,26 +184,49 @@ create_rebalance(const char *args, Oid userid)
 	return answer;
 }
 
-/* Refuse what another job is about to transfer: two transfers of one bucket. */
+/* A step that works, or is going to work, on a bucket. */
+typedef struct BusyStep
+{
+	int64		step_id;		/* 0: there is none */
+	int64		job_id;
+	bool		planned;		/* its job has planned it, nobody has asked for it */
+} BusyStep;
+
 static void
+read_busy(HeapTuple row, TupleDesc desc, void *arg)
+{
+	BusyStep   *busy = arg;
+
+	busy->step_id = strtoll(SPI_getvalue(row, desc, 1), NULL, 10);
+	busy->job_id = strtoll(SPI_getvalue(row, desc, 2), NULL, 10);
+	busy->planned = SPI_getvalue(row, desc, 3)[0] == 't';
+}
+
+/*
+ * Two jobs may not be made for one bucket: what somebody has asked for is in the
+ * way of others (55006); what a rebalance does with it is soon over, and its step
+ * is returned.  0: the bucket is free.
+ */
+static int64
 check_bucket_free(int64 bucket_id)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(bucket_id)};
-	bool		isnull;
-	int64		job_id;
+	BusyStep	busy = {0};
 
-	job_id = rh_catalog_int8("SELECT s.job_id FROM rehouse.job_steps s JOIN rehouse.jobs j "
-							 "USING (job_id) WHERE s.bucket_id = $1 AND (s.state IN ('running', "
-							 "'retrying', 'undoing') OR s.state = 'waiting' AND "
-							 "j.kind NOT IN ('rebalance', 'drain')) ORDER BY s.step_id LIMIT 1",
-							 1, types, values, &isnull);
-	if (!isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("the shards are being transferred by job %lld", (long long) job_id),
-				 errhint("Wait for it with citus_job_wait(%lld), or cancel it with citus_job_cancel(%lld).",
-						 (long long) job_id, (long long) job_id)));
+	rh_catalog_each("SELECT s.step_id, s.job_id, j.kind IN ('rebalance', 'drain') "
+					"FROM rehouse.job_steps s JOIN rehouse.jobs j "
+					"USING (job_id) WHERE s.bucket_id = $1 AND (s.state IN ('running', "
+					"'retrying', 'undoing') OR s.state = 'waiting' AND "
+					"j.kind NOT IN ('rebalance', 'drain')) ORDER BY s.step_id LIMIT 1",
+					1, types, values, NULL, read_busy, &busy);
+	if (busy.step_id == 0 || busy.planned)
+		return busy.step_id;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("the shards are being transferred by job %lld", (long long) busy.job_id),
+			 errhint("Wait for it with citus_job_wait(%lld), or cancel it with citus_job_cancel(%lld).",
+					 (long long) busy.job_id, (long long) busy.job_id)));
 }
 
 /* What a rebalance has planned for the bucket, and not begun, gives way. */
@@ -256,11 +280,14 @@ rh_job_is_planned(int64 job_id)
 					 "WHERE job_id = $1", 1, types, values, NULL, NULL);
 }
 
-void
+int64
 rh_job_reserve_bucket(int64 bucket_id)
 {
-	check_bucket_free(bucket_id);
-	drop_plans(bucket_id);
+	int64		busy_step = check_bucket_free(bucket_id);
+
+	if (busy_step == 0)
+		drop_plans(bucket_id);
+	return busy_step;
 }
 
 /* A text made of one node's name by a format with %s:%s. */
@@ -283,11 +310,13 @@ describe_node(const char *format, int32 node_id)
 static RhAnswer
 create_move(const char *args, Oid userid)
 {
-	RhAnswer	answer = {0, false};
+	RhAnswer	answer = {0};
 	int64		bucket_id = rh_job_arg_int8(args, "bucket", 0);
 	int32		target = (int32) rh_job_arg_int8(args, "target", 0);
 
-	rh_job_reserve_bucket(bucket_id);
+	answer.busy_step = rh_job_reserve_bucket(bucket_id);
+	if (answer.busy_step != 0)
+		return answer;
 	answer.value = rh_job_insert("move", args, userid,
 							  describe_node(psprintf("move shard group %lld to %%s:%%s",
 													 (long long) bucket_id), target));
@@ -300,7 +329,7 @@ create_move(const char *args, Oid userid)
 static RhAnswer
 create_drain(const char *args, Oid userid)
 {
-	RhAnswer	answer = {0, false};
+	RhAnswer	answer = {0};
 	int32		node_id = (int32) rh_job_arg_int8(args, "drain_node", 0);
 	Oid			types[] = {INT4OID};
 	Datum		values[] = {Int32GetDatum(node_id)};
@@ -333,7 +362,7 @@ rh_job_create(const char *kind, const char *args, Oid userid)
 RhAnswer
 rh_job_cancel(const char *args)
 {
-	RhAnswer	answer = {0, false};
+	RhAnswer	answer = {0};
 	Oid			types[] = {INT8OID};
 	Datum		values[1];
 

@@ -20,6 +20,7 @@ typedef struct RhJobState
 {
 	bool		exists;
 	bool		planned;		/* its steps are there, or it is over */
+	bool		plan_failed;	/* it has not been planned, and that has been tried */
 	bool		over;			/* finished, cancelled or failed */
 	char		state[NAMEDATALEN];
 	char	   *last_error;		/* palloc'd, or NULL */
@@ -35,9 +36,11 @@ extern bool rh_keeper_guarded(void (*func) (void *), void *arg, int elevel, Erro
 /* Settings. */
 extern int	rh_max_parallel_moves;
 extern int	rh_max_moves_per_node;
+extern int	rh_move_rate_limit;	/* kB per second, 0: none */
 extern int	rh_step_attempts;
 extern int	rh_step_retry_delay;
 extern bool rh_auto_rebalance;
+extern char *rh_rebalance_strategy;	/* empty: the table's default */
 
 /* bgw/job.c, in the keeper: answers to requests, in a transaction. */
 extern RhAnswer rh_job_create(const char *kind, const char *args, Oid userid);
@@ -49,13 +52,14 @@ extern RhAnswer rh_job_create_isolation(const char *args, Oid userid);
 /*
  * bgw/job.c, in the keeper: for those who make jobs.  Insert the job's row; add
  * a step that moves a bucket; say that all its steps are there; make sure that
- * no other job works on a bucket (55006), and drop what is merely planned for it.
+ * no other job works on a bucket (55006, or the step of a rebalance to wait for;
+ * 0: it is free), and drop what is merely planned for it.
  */
 extern int64 rh_job_insert(const char *kind, const char *args, Oid userid,
 						   const char *description);
 extern void rh_job_add_move(int64 job_id, int stage, int64 bucket_id, int32 target_node);
 extern void rh_job_is_planned(int64 job_id);
-extern void rh_job_reserve_bucket(int64 bucket_id);
+extern int64 rh_job_reserve_bucket(int64 bucket_id);
 
 /* An integer of a job's arguments. */
 extern int64 rh_job_arg_int8(const char *args, const char *name, int64 missing);

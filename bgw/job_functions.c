@@ -77,6 +77,16 @@ say_scheduled(int64 job_id, const RhJobState *job)
 			 errhint("To monitor progress, run: SELECT * FROM citus_rebalance_status();")));
 }
 
+static void
+say_plan_failed(int64 job_id, const RhJobState *job)
+{
+	ereport(NOTICE,
+			(errmsg("job %lld could not be planned yet, and will be tried again",
+					(long long) job_id),
+			 job->last_error ? errdetail("%s", job->last_error) : 0,
+			 errhint("To monitor progress, run: SELECT * FROM citus_rebalance_status();")));
+}
+
 /* An unknown strategy is an error at once, not in the job. */
 static void
 check_strategy(const char *name)
@@ -94,6 +104,18 @@ check_strategy(const char *name)
 				 errhint("See rehouse.rebalance_strategies.")));
 }
 
+/* The strategy that is named, or the session's setting; else the default. */
+static void
+add_strategy(RhJson *json, const char *name)
+{
+	if (name == NULL && rh_rebalance_strategy[0] != '\0')
+		name = rh_rebalance_strategy;
+	if (name == NULL)
+		return;
+	check_strategy(name);
+	rh_json_text(json, "strategy", name);
+}
+
 /* SQL: citus_rebalance_start(strategy, drain_only, shard_transfer_mode) */
 Datum
 rh_rebalance_start(PG_FUNCTION_ARGS)
@@ -104,11 +126,7 @@ rh_rebalance_start(PG_FUNCTION_ARGS)
 
 	rh_wait_check_transaction("rebalance");
 	rh_json_begin(&json);
-	if (!PG_ARGISNULL(0))
-	{
-		check_strategy(NameStr(*PG_GETARG_NAME(0)));
-		rh_json_text(&json, "strategy", NameStr(*PG_GETARG_NAME(0)));
-	}
+	add_strategy(&json, PG_ARGISNULL(0) ? NULL : NameStr(*PG_GETARG_NAME(0)));
 	if (!PG_ARGISNULL(1))
 		rh_json_bool(&json, "drain_only", PG_GETARG_BOOL(1));
 	answer = rh_request(RH_REQUEST_JOB, "rebalance", rh_json_end(&json));
@@ -125,7 +143,10 @@ rh_rebalance_start(PG_FUNCTION_ARGS)
 	}
 	if (job.over)
 		rh_wait_check_outcome(answer.value, &job);
-	say_scheduled(answer.value, &job);
+	if (job.plan_failed)
+		say_plan_failed(answer.value, &job);
+	else
+		say_scheduled(answer.value, &job);
 	PG_RETURN_INT64(answer.value);
 }
 
@@ -158,11 +179,7 @@ add_limits(RhJson *json, FunctionCallInfo fcinfo)
 		rh_json_int8_array(json, "excluded", PG_GETARG_ARRAYTYPE_P(3));
 	if (!PG_ARGISNULL(5))
 		rh_json_bool(json, "drain_only", PG_GETARG_BOOL(5));
-	if (!PG_ARGISNULL(6))
-	{
-		check_strategy(NameStr(*PG_GETARG_NAME(6)));
-		rh_json_text(json, "strategy", NameStr(*PG_GETARG_NAME(6)));
-	}
+	add_strategy(json, PG_ARGISNULL(6) ? NULL : NameStr(*PG_GETARG_NAME(6)));
 }
 
 /*
@@ -282,11 +299,7 @@ rh_drain_node(PG_FUNCTION_ARGS)
 	node = find_node(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1));
 	rh_json_begin(&json);
 	rh_json_number(&json, "drain_node", node.node_id);
-	if (!PG_ARGISNULL(3))
-	{
-		check_strategy(NameStr(*PG_GETARG_NAME(3)));
-		rh_json_text(&json, "strategy", NameStr(*PG_GETARG_NAME(3)));
-	}
+	add_strategy(&json, PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
 	answer = rh_request(RH_REQUEST_JOB, "drain", rh_json_end(&json));
 	job = rh_wait_over(answer.value, true);
 	rh_wait_check_outcome(answer.value, &job);
@@ -331,39 +344,65 @@ check_target(const RhNode *node)
 						 node->host, node->port)));
 }
 
+/* The caller names the node that the shard is on, as a check. */
+static void
+check_source(int64 shard_id, const RhPlacement *placement, const RhNode *source)
+{
+	RhNode		actual;
+
+	if (placement->node_id == source->node_id)
+		return;
+	actual = find_node_by_id(placement->node_id);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("shard %lld is not on node \"%s:%d\"", (long long) shard_id,
+					source->host, source->port),
+			 errdetail("It is on node \"%s:%d\".", actual.host, actual.port)));
+}
+
+/*
+ * Ask for the move: the job's id, or 0 when there is nothing to move.  Shards that
+ * a rebalance works on are waited for, and looked at again.
+ */
+static int64
+request_move(int64 shard_id, const RhNode *source, const RhNode *target)
+{
+	for (;;)
+	{
+		RhPlacement placement = find_shard(shard_id);
+		RhJson		json;
+		RhAnswer	answer;
+
+		if (placement.node_id == target->node_id)
+		{
+			ereport(NOTICE,
+					(errmsg("shard %lld is already on node \"%s:%d\"", (long long) shard_id,
+							target->host, target->port)));
+			return 0;
+		}
+		check_source(shard_id, &placement, source);
+		check_target(target);
+		rh_json_begin(&json);
+		rh_json_number(&json, "bucket", placement.bucket_id);
+		rh_json_number(&json, "source", source->node_id);
+		rh_json_number(&json, "target", target->node_id);
+		answer = rh_request(RH_REQUEST_JOB, "move", rh_json_end(&json));
+		if (answer.busy_step == 0)
+			return answer.value;
+		rh_wait_step(answer.busy_step);
+	}
+}
+
 static void
 move_shard(int64 shard_id, const RhNode *source, const RhNode *target)
 {
-	RhPlacement placement = find_shard(shard_id);
-	RhJson		json;
-	RhAnswer	answer;
+	int64		job_id = request_move(shard_id, source, target);
 	RhJobState	job;
 
-	if (placement.node_id == target->node_id)
-	{
-		ereport(NOTICE,
-				(errmsg("shard %lld is already on node \"%s:%d\"", (long long) shard_id,
-						target->host, target->port)));
+	if (job_id == 0)
 		return;
-	}
-	if (placement.node_id != source->node_id)
-	{
-		RhNode		actual = find_node_by_id(placement.node_id);
-
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("shard %lld is not on node \"%s:%d\"", (long long) shard_id,
-						source->host, source->port),
-				 errdetail("It is on node \"%s:%d\".", actual.host, actual.port)));
-	}
-	check_target(target);
-	rh_json_begin(&json);
-	rh_json_number(&json, "bucket", placement.bucket_id);
-	rh_json_number(&json, "source", source->node_id);
-	rh_json_number(&json, "target", target->node_id);
-	answer = rh_request(RH_REQUEST_JOB, "move", rh_json_end(&json));
-	job = rh_wait_over(answer.value, true);
-	rh_wait_check_outcome(answer.value, &job);
+	job = rh_wait_over(job_id, true);
+	rh_wait_check_outcome(job_id, &job);
 }
 
 /* SQL: citus_move_shard_placement(shard, source name, port, target name, port, mode) */

@@ -48,9 +48,11 @@
 
 int			rh_max_parallel_moves = 4;
 int			rh_max_moves_per_node = 2;
+int			rh_move_rate_limit = 0;
 int			rh_step_attempts = 8;
 int			rh_step_retry_delay = 1000;
 bool		rh_auto_rebalance = true;
+char	   *rh_rebalance_strategy = NULL;
 
 static RhKeeperSlot *my_slot = NULL;
 static uint32 my_generation;

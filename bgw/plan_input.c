@@ -23,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include "bgw/job.h"
 #include "bgw/plan.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
@@ -295,6 +296,8 @@ rh_plan_read(RhPlanInput *input)
 {
 	PlanArgs	args = read_args(input->args);
 
+	if (args.strategy == NULL && rh_rebalance_strategy[0] != '\0')
+		args.strategy = rh_rebalance_strategy;
 	read_strategy(input, args.strategy);
 	set_options(input, &args);
 	input->nnodes = input->nbuckets = 0;

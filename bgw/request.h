@@ -26,6 +26,9 @@ typedef struct RhAnswer
 {
 	int64		value;
 	bool		joined;			/* the job was there already */
+	int64		busy_step;		/* not 0: no job was made, since this step of a
+								 * rebalance works on the shards; ask again when
+								 * it has ended */
 } RhAnswer;
 
 /*

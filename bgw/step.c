@@ -124,6 +124,7 @@ load_step(void *arg)
 					"WHERE s.step_id = $1 AND s.state IN ('running', 'undoing') "
 					"AND s.source_generation IS NOT NULL",
 					1, types, values, NULL, read_step_row, step);
+	step->spec.rate_limit = (int64) rh_move_rate_limit * 1024;
 	step->spec.ntargets = 0;
 	step->spec.targets = NULL;
 	rh_catalog_each("SELECT t.bucket, t.node, t.min, t.max, t.tenant FROM rehouse.job_steps s, "

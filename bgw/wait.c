@@ -16,6 +16,7 @@
 #include "bgw/job.h"
 #include "bgw/wait.h"
 #include "bgw/workers.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "src/rehouse.h"
 #include "src/xact.h"
@@ -61,12 +62,28 @@ look_until(int64 job_id, bool over)
 	for (;;)
 	{
 		job = rh_job_look(job_id);
-		if (!job.exists || job.over || (!over && job.planned))
+		if (!job.exists || job.over || (!over && (job.planned || job.plan_failed)))
 			break;
 		rh_workers_wait_change(LOOK_INTERVAL_MS);
 	}
 	ConditionVariableCancelSleep();
 	return job;
+}
+
+void
+rh_wait_step(int64 step_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(step_id)};
+
+	ereport(NOTICE,
+			(errmsg("waiting for a rebalance that is moving the same shards (step %lld)",
+					(long long) step_id)));
+	while (rh_job_look_int8("SELECT 1 FROM rehouse.job_steps WHERE step_id = $1 "
+							"AND state IN ('running', 'retrying', 'undoing')",
+							1, types, values) != 0)
+		rh_workers_wait_change(LOOK_INTERVAL_MS);
+	ConditionVariableCancelSleep();
 }
 
 RhJobState

@@ -24,7 +24,13 @@ extern void rh_wait_check_transaction(const char *what);
  */
 extern void rh_wait_taken(void);
 
-/* Wait until a job has its steps, is over, or is gone (it had nothing to do). */
+/* Wait, with a notice, until a step has ended in some way. */
+extern void rh_wait_step(int64 step_id);
+
+/*
+ * Wait until a job has its steps, is over, is gone (it had nothing to do), or
+ * could not be planned at the first attempt.
+ */
 extern RhJobState rh_wait_planned(int64 job_id);
 
 /*

@@ -196,7 +196,7 @@ rh_colocation_create(const RhColocationRequest *request)
 	return group;
 }
 
-void
+bool
 rh_colocation_drop_if_empty(int32 colocation_id)
 {
 	Oid			types[] = {INT4OID};
@@ -206,7 +206,7 @@ rh_colocation_drop_if_empty(int32 colocation_id)
 	rh_catalog_modify("DELETE FROM rehouse.buckets b WHERE colocation_id = $1 AND NOT EXISTS "
 					  "(SELECT FROM rehouse.tables t WHERE t.colocation_id = $1)", 1, types,
 					  values, NULL, NULL);
-	rh_catalog_modify("DELETE FROM rehouse.colocation_groups g WHERE colocation_id = $1 AND "
-					  "NOT EXISTS (SELECT FROM rehouse.tables t WHERE t.colocation_id = $1)", 1,
-					  types, values, NULL, NULL);
+	return rh_catalog_modify("DELETE FROM rehouse.colocation_groups g WHERE colocation_id = $1 AND "
+							 "NOT EXISTS (SELECT FROM rehouse.tables t WHERE t.colocation_id = $1)",
+							 1, types, values, NULL, NULL) > 0;
 }

@@ -35,7 +35,7 @@ extern int32 rh_colocation_find(const RhColocationRequest *request);
  */
 extern int32 rh_colocation_create(const RhColocationRequest *request);
 
-/* Forget a group that has no tables any more, with its buckets. */
-extern void rh_colocation_drop_if_empty(int32 colocation_id);
+/* Forget a group that has no tables any more, with its buckets.  False: it has. */
+extern bool rh_colocation_drop_if_empty(int32 colocation_id);
 
 #endif							/* RH_COLOCATION_H */

@@ -67,6 +67,29 @@ rh_conn_copy_begin(RhConn *conn, const char *sql)
 	conn->copying = true;
 }
 
+/*
+ * Has the worker refused the data already?  Then there is no point in sending
+ * the rest of it.
+ */
+static void
+look_for_error(RhConn *conn)
+{
+	RhMessage	message;
+	char		type = rh_wire_peek(&conn->wire);
+
+	while (type == 'G' || type == 'C' || type == 'N')
+	{
+		/* ready for the data, the commands before it, or a notice: not the end */
+		if (type == 'N' || conn->skip > 0)
+			return;
+		rh_conn_receive(conn, &message);
+		type = rh_wire_peek(&conn->wire);
+	}
+	if (type == 'E' && conn->skip == 0)
+		while (rh_stream_read(conn, &message))
+			;
+}
+
 void
 rh_conn_copy_data(RhConn *conn, const char *data, int length)
 {
@@ -76,7 +99,10 @@ rh_conn_copy_data(RhConn *conn, const char *data, int length)
 	appendBinaryStringInfo(&wire->out, data, length);
 	rh_wire_end(wire);
 	if (wire->out.len >= COPY_FLUSH_SIZE)
+	{
 		rh_conn_flush(conn);
+		look_for_error(conn);
+	}
 }
 
 uint64

@@ -80,7 +80,7 @@ rh_report_fields(int elevel, const RhErrorFields *fields, const char *node, cons
 				 fields->hint ? errhint("%s", fields->hint) : 0,
 				 fields->context ? errcontext("%s", fields->context) : 0,
 				 sql ? errcontext("statement on node \"%s\": %.*s%s", node, shown, sql, more) :
-				 errcontext("on node \"%s\"", node),
+				 (errcontext("on node \"%s\"", node)),
 				 fields->schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, fields->schema) : 0,
 				 fields->table ? err_generic_string(PG_DIAG_TABLE_NAME, fields->table) : 0,
 				 fields->column ? err_generic_string(PG_DIAG_COLUMN_NAME, fields->column) : 0,

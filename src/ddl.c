@@ -33,6 +33,7 @@
 #include "src/conn.h"
 #include "src/ddl.h"
 #include "src/ddl_guard.h"
+#include "src/ddl_internal.h"
 #include "src/distribute.h"
 #include "src/names.h"
 #include "src/relocate.h"
@@ -45,34 +46,6 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
-
-/* A statement with one hole. */
-typedef struct FixedStatement
-{
-	const char *before;
-	bool		only_schema;	/* the hole is for the bucket's schema, else the shard's name */
-	const char *after;
-} FixedStatement;
-
-/* One table's part of a statement. */
-typedef struct DdlTable
-{
-	Oid			relid;
-	int32		colocation_id;
-	List	   *old_indexes;	/* what there was before the statement */
-	List	   *old_constraints;
-	bool		find_new;		/* send the new indexes and constraints */
-	const char *trigger;		/* a new trigger's name, or NULL */
-	bool		replace_trigger;
-	List	   *fixed;			/* FixedStatement */
-	bool		new_owner;		/* who must be allowed to use the bucket's schema */
-	List	   *per_bucket;		/* of List of statements, prepared beforehand */
-} DdlTable;
-
-struct RhDdl
-{
-	List	   *tables;			/* DdlTable */
-};
 
 /* ------------------------------------------------------------------------
  * Which tables
@@ -97,24 +70,24 @@ distributed_relation(const RangeVar *relation, RhTable *table)
  * not the owner shall not make others wait for it; PostgreSQL's own check
  * comes too late for that.
  */
-static DdlTable *
+static RhDdlTable *
 add_table(RhDdl **ddl, Oid relid, bool for_owner)
 {
-	DdlTable   *entry;
+	RhDdlTable   *entry;
 	RhTable		table;
 	ListCell   *lc;
 
 	if (*ddl == NULL)
 		*ddl = palloc0(sizeof(RhDdl));
 	foreach(lc, (*ddl)->tables)
-		if (((DdlTable *) lfirst(lc))->relid == relid)
+		if (((RhDdlTable *) lfirst(lc))->relid == relid)
 			return lfirst(lc);
 	if (!rh_map_table(relid, &table))
 		elog(ERROR, "relation %u is not distributed", relid);
 	if (for_owner && !pg_class_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	rh_transfer_lock_ddl(table.colocation_id);
-	entry = palloc0(sizeof(DdlTable));
+	entry = palloc0(sizeof(RhDdlTable));
 	entry->relid = relid;
 	entry->colocation_id = table.colocation_id;
 	(*ddl)->tables = lappend((*ddl)->tables, entry);
@@ -122,9 +95,9 @@ add_table(RhDdl **ddl, Oid relid, bool for_owner)
 }
 
 static void
-add_fixed(DdlTable *entry, const char *before, bool only_schema, const char *after)
+add_fixed(RhDdlTable *entry, const char *before, bool only_schema, const char *after)
 {
-	FixedStatement *fixed = palloc(sizeof(FixedStatement));
+	RhDdlFixed *fixed = palloc(sizeof(RhDdlFixed));
 
 	fixed->before = before;
 	fixed->only_schema = only_schema;
@@ -139,7 +112,7 @@ rh_ddl_tables(RhDdl *ddl)
 	ListCell   *lc;
 
 	foreach(lc, ddl->tables)
-		relids = lappend_oid(relids, ((DdlTable *) lfirst(lc))->relid);
+		relids = lappend_oid(relids, ((RhDdlTable *) lfirst(lc))->relid);
 	return relids;
 }
 
@@ -227,7 +200,7 @@ check_dropped_column(Oid relid, const char *column)
  * a sequence, which shards do not have.  Refuses the rest.
  */
 static bool
-check_alter_command(DdlTable *entry, AlterTableCmd *cmd)
+check_alter_command(RhDdlTable *entry, AlterTableCmd *cmd)
 {
 	Oid			relid = entry->relid;
 
@@ -303,7 +276,7 @@ skip_validation(AlterTableStmt *statement)
 
 /* Remember what the table has, to find what is new afterwards. */
 static void
-note_objects(DdlTable *entry)
+note_objects(RhDdlTable *entry)
 {
 	Relation	rel = table_open(entry->relid, AccessShareLock);
 
@@ -341,7 +314,7 @@ written_schema(const RangeVar *relation, void *arg)
  * and the search path goes along.
  */
 static void
-note_written(DdlTable *entry, const char *sql)
+note_written(RhDdlTable *entry, const char *sql)
 {
 	List	   *parsed = raw_parser(sql, RAW_PARSE_DEFAULT);
 	Node	   *statement = linitial_node(RawStmt, parsed)->stmt;
@@ -370,7 +343,7 @@ prepare_alter(RhDdl **ddl, Node **node, const char *sql)
 	AlterTableStmt *statement = castNode(AlterTableStmt, *node);
 	RhTable		table;
 	Oid			relid = distributed_relation(statement->relation, &table);
-	DdlTable   *entry;
+	RhDdlTable   *entry;
 	int			written = 0;
 	ListCell   *lc;
 
@@ -453,7 +426,7 @@ prepare_trigger(RhDdl **ddl, CreateTrigStmt *statement)
 {
 	RhTable		table;
 	Oid			relid = distributed_relation(statement->relation, &table);
-	DdlTable   *entry;
+	RhDdlTable   *entry;
 
 	if (!OidIsValid(relid))
 		return;
@@ -694,136 +667,4 @@ rh_ddl_prepare(Node **statement, const char *sql)
 			break;
 	}
 	return ddl;
-}
-
-/* ------------------------------------------------------------------------
- * Doing it on the shards
- * ------------------------------------------------------------------------
- */
-
-/* What the new indexes and constraints of the shell must be allowed to be. */
-static void
-check_new_objects(DdlTable *entry)
-{
-	Relation	rel = table_open(entry->relid, AccessShareLock);
-	RhTable		table;
-
-	if (!rh_map_table(entry->relid, &table))
-		elog(ERROR, "relation %u is not distributed", entry->relid);
-	if (table.key_attnum > 0)
-	{
-		(void) rh_distribute_check_key(rel, get_attname(entry->relid, table.key_attnum, false));
-		rh_distribute_check_foreign_keys(rel, table.key_attnum, table.colocation_id, NIL, NULL);
-	}
-	table_close(rel, AccessShareLock);
-	rh_distribute_disable_ri_triggers(entry->relid);
-}
-
-static char *
-fill_in(FixedStatement *fixed, Oid relid, const RhPlacement *bucket)
-{
-	char		schema[NAMEDATALEN];
-
-	if (!fixed->only_schema)
-		return psprintf("%s%s%s", fixed->before,
-						rh_shard_name(relid, bucket->bucket_id, bucket->generation),
-						fixed->after);
-	rh_shard_schema(schema, get_namespace_name(get_rel_namespace(relid)), bucket->bucket_id,
-					bucket->generation);
-	return psprintf("%s%s%s", fixed->before, quote_identifier(schema), fixed->after);
-}
-
-/* All that one bucket's shard gets. */
-static List *
-bucket_statements(DdlTable *entry, const RhPlacement *bucket, int position)
-{
-	List	   *statements = NIL;
-	ListCell   *lc;
-
-	if (entry->per_bucket != NIL)
-		statements = list_copy(list_nth(entry->per_bucket, position));
-	foreach(lc, entry->fixed)
-		statements = lappend(statements, fill_in(lfirst(lc), entry->relid, bucket));
-	if (entry->new_owner)
-		statements = list_concat(statements, rh_shard_ddl_schema(entry->relid, bucket));
-	if (entry->find_new)
-		statements = list_concat(statements,
-								 rh_shard_ddl_new_objects(entry->relid, bucket,
-														  entry->old_indexes,
-														  entry->old_constraints));
-	if (entry->trigger != NULL)
-		statements = list_concat(statements,
-								 rh_shard_ddl_trigger(entry->relid, bucket, entry->trigger,
-													  entry->replace_trigger));
-	return statements;
-}
-
-/* The search path by which a written statement's types and functions are meant. */
-static List *
-with_search_path(List *statements)
-{
-	List	   *schemas = fetch_search_path(false);
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, schemas)
-	{
-		char	   *name = get_namespace_name(lfirst_oid(lc));
-
-		if (name != NULL)
-			appendStringInfo(&buf, ", %s", quote_identifier(name));
-	}
-	statements = lcons(psprintf("SET LOCAL search_path = pg_catalog%s", buf.data), statements);
-	return lappend(statements, "SET LOCAL search_path = pg_catalog");
-}
-
-static void
-run_on_shards(DdlTable *entry)
-{
-	RhPlacement *placements;
-	uint64		version;
-	int			count = rh_map_placements(entry->colocation_id, &placements, &version);
-	List	   *dependencies = rh_shard_ddl_dependencies(entry->relid);
-	List	   *nodes = NIL;
-	ListCell   *lc;
-
-	for (int i = 0; i < count; i++)
-		nodes = list_append_unique_int(nodes, placements[i].node_id);
-	list_sort(nodes, list_int_cmp);
-	foreach(lc, nodes)
-	{
-		List	   *statements = NIL;
-
-		for (int i = 0; i < count; i++)
-			if (placements[i].node_id == lfirst_int(lc))
-				statements = list_concat(statements,
-										 bucket_statements(entry, &placements[i], i));
-		if (statements == NIL)
-			continue;
-		if (entry->per_bucket != NIL)
-			statements = with_search_path(statements);
-		rh_shard_ddl_exec(rh_conn_get(lfirst_int(lc)),
-						  list_concat_copy(dependencies, statements));
-		rh_debug_point("ddl-shards");
-	}
-}
-
-void
-rh_ddl_run(RhDdl *ddl)
-{
-	ListCell   *lc;
-
-	CommandCounterIncrement();
-	foreach(lc, ddl->tables)
-	{
-		DdlTable   *entry = lfirst(lc);
-
-		if (entry->find_new)
-			check_new_objects(entry);
-		run_on_shards(entry);
-		rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
-						  "WHERE relation = $1", 1, (Oid[]) {OIDOID},
-						  (Datum[]) {ObjectIdGetDatum(entry->relid)}, NULL, NULL);
-	}
 }

@@ -46,6 +46,7 @@
 #include "src/copy_router.h"
 #include "src/ddl_guard.h"
 #include "src/distribute.h"
+#include "src/names.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
 #include "src/table_locks.h"
@@ -335,6 +336,26 @@ finish_shards(Oid shell, RhPlacement *placements, int count)
 	}
 }
 
+/* Statistics, for the plans of the first statements that come. */
+static void
+analyze_shards(Oid shell, RhPlacement *placements, int count)
+{
+	ListCell   *lc;
+
+	foreach(lc, nodes_of(placements, count))
+	{
+		StringInfoData sql;
+
+		initStringInfo(&sql);
+		for (int i = 0; i < count; i++)
+			if (placements[i].node_id == lfirst_int(lc))
+				appendStringInfo(&sql, "%s%s", sql.len > 0 ? ", " : "ANALYZE ",
+								 rh_shard_name(shell, placements[i].bucket_id,
+											   placements[i].generation));
+		rh_conn_exec(rh_conn_get(lfirst_int(lc)), RH_WRITE, sql.data);
+	}
+}
+
 /*
  * Copy the shell's rows to its shards; returns their number.  The snapshot is
  * the latest one, also where the transaction's own is older: rows that others
@@ -426,9 +447,12 @@ distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 	finish_shards(relid, placements, count);
 	rh_distribute_disable_ri_triggers(relid);
 	if (rows > 0)
+	{
+		analyze_shards(relid, placements, count);
 		rh_catalog_modify("UPDATE rehouse.tables SET estimated_rows = $2 WHERE relation = $1", 2,
 						  (Oid[]) {OIDOID, FLOAT8OID},
 						  (Datum[]) {ObjectIdGetDatum(relid), Float8GetDatum(rows)}, NULL, NULL);
+	}
 	CacheInvalidateRelcache(rel);
 	table_close(rel, NoLock);
 	rh_debug_point("distribute-end");

@@ -13,6 +13,7 @@
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "shmem/debug.h"
 #include "shmem/gate.h"
 #include "shmem/map.h"
@@ -107,6 +108,54 @@ drop_statements(NodeShards *entry)
 	return statements;
 }
 
+/*
+ * A schema of a bucket belongs to whoever made the first table in it, and only
+ * its owner can drop it.  What an ordinary user may have had to leave behind of
+ * a group that has gone, the keeper drops.
+ */
+static void
+leave_to_keeper(List *dropped, int32 colocation_id, RhPlacement *placements, int count)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	foreach(lc, dropped)
+	{
+		RhDroppedTable *table = lfirst(lc);
+
+		if (table->colocation_id != colocation_id ||
+			list_member(seen, makeString(table->schema)))
+			continue;
+		seen = lappend(seen, makeString(table->schema));
+		for (int i = 0; i < count; i++)
+		{
+			char		schema[NAMEDATALEN];
+
+			rh_shard_schema(schema, table->schema, placements[i].bucket_id,
+							placements[i].generation);
+			rh_catalog_write("INSERT INTO rehouse.cleanup (node_id, object_kind, object_name, bucket_id, generation) "
+							 "VALUES ($1, 'schema', $2, $3, $4)", 4,
+							 (Oid[]) {INT4OID, TEXTOID, INT8OID, INT4OID},
+							 (Datum[]) {Int32GetDatum(placements[i].node_id),
+								 CStringGetTextDatum(schema),
+								 Int64GetDatum(placements[i].bucket_id),
+								 Int32GetDatum(placements[i].generation)}, NULL, NULL);
+		}
+	}
+}
+
+/* Forget the group if it has no tables any more. */
+static void
+drop_group(List *dropped, int32 colocation_id)
+{
+	RhPlacement *placements;
+	uint64		version;
+	int			count = rh_map_placements(colocation_id, &placements, &version);
+
+	if (rh_colocation_drop_if_empty(colocation_id) && !superuser())
+		leave_to_keeper(dropped, colocation_id, placements, count);
+}
+
 void
 rh_drop_shards(List *dropped)
 {
@@ -146,7 +195,7 @@ rh_drop_shards(List *dropped)
 		rh_debug_point("drop-shards");
 	}
 	foreach(lc, groups)
-		rh_colocation_drop_if_empty(lfirst_int(lc));
+		drop_group(dropped, lfirst_int(lc));
 }
 
 void

@@ -95,6 +95,12 @@ extern CustomScan *rh_router_make_scan(Query *query, const CustomScanMethods *me
 extern PlannedStmt *rh_router_make_stmt(Query *query, Plan *plan, List *rtable,
 										int cursor_options);
 
+/*
+ * The number of a statement with these parameters (expressions) and result
+ * columns (target entries), for this session.
+ */
+extern uint64 rh_router_statement_id(List *template, List *values, List *result, List *relids);
+
 extern bool rh_router_is_plan(Plan *plan);
 
 /* EXPLAIN's lines about a routed scan. */

@@ -26,6 +26,7 @@
 #include "src/key.h"
 #include "src/router.h"
 #include "src/template.h"
+#include "storage/proc.h"
 #include "tcop/pquery.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -36,7 +37,7 @@
 
 static HTAB *shapes = NULL;
 static MemoryContext shape_context = NULL;
-static int	shape_users = 0;	/* executions under way that point into it */
+static LocalTransactionId shapes_used_in;	/* the transaction that used one last */
 
 static Node *create_scan_state(CustomScan *scan);
 static void begin_scan(CustomScanState *node, EState *estate, int eflags);
@@ -93,7 +94,10 @@ fill_shape(RouterShape *shape, List *expressions, int nvalues, TupleDesc desc,
 	MemoryContextSwitchTo(old);
 }
 
-/* Begin with no shapes; also when there are too many and none is in use. */
+/*
+ * Begin with no shapes; also when there are too many, in a transaction that has
+ * not used any: executions do not outlive theirs.
+ */
 static void
 reset_shapes(void)
 {
@@ -118,8 +122,10 @@ find_shape(uint64 statement_id, List *expressions, int nvalues, TupleDesc desc)
 	RouterShape made;
 	bool		found;
 
-	if (shapes == NULL || (shape_users == 0 && hash_get_num_entries(shapes) >= MAX_SHAPES))
+	if (shapes == NULL || (hash_get_num_entries(shapes) >= MAX_SHAPES &&
+						   shapes_used_in != MyProc->lxid))
 		reset_shapes();
+	shapes_used_in = MyProc->lxid;
 	shape = hash_search(shapes, &statement_id, HASH_FIND, NULL);
 	if (shape != NULL)
 		return shape;
@@ -377,8 +383,9 @@ statement_number(RouterScanState *state, CustomScan *scan)
 
 	if (DatumGetInt64(number->constvalue) == 0 && ++lfirst_int(executions) >= 2)
 	{
-		uint64		id = rh_template_statement_id(state->template, 0, NULL,
-												  list_nth(scan->custom_private, ROUTER_RELIDS));
+		uint64		id = rh_router_statement_id(state->template, NIL,
+												scan->custom_scan_tlist,
+												list_nth(scan->custom_private, ROUTER_RELIDS));
 
 		number->constvalue = Int64GetDatum((int64) id);
 	}

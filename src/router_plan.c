@@ -240,6 +240,20 @@ find_key(List **expressions, Query *query, RhShipment *shipment, const RhKeyTie 
 	return list_length(*expressions) - 1;
 }
 
+uint64
+rh_router_statement_id(List *template, List *values, List *result, List *relids)
+{
+	Oid		   *types = palloc((list_length(values) + list_length(result)) * sizeof(Oid));
+	int			count = 0;
+	ListCell   *lc;
+
+	foreach(lc, values)
+		types[count++] = exprType(lfirst(lc));
+	foreach(lc, result)
+		types[count++] = exprType((Node *) ((TargetEntry *) lfirst(lc))->expr);
+	return rh_template_statement_id(template, count, types, relids);
+}
+
 PlannedStmt *
 rh_router_plan(Query *query, int cursor_options, const RhKeyTie *tie, RhShipment *shipment)
 {
@@ -268,14 +282,8 @@ rh_router_plan(Query *query, int cursor_options, const RhKeyTie *tie, RhShipment
 	 * when this very plan is executed a second time.
 	 */
 	if (nvalues > 0)
-	{
-		Oid		   *types = palloc(nvalues * sizeof(Oid));
-		ListCell   *lc;
-
-		foreach(lc, shipment->values)
-			types[foreach_current_index(lc)] = exprType(lfirst(lc));
-		statement_id = rh_template_statement_id(template, nvalues, types, relids);
-	}
+		statement_id = rh_router_statement_id(template, shipment->values,
+											  scan->custom_scan_tlist, relids);
 
 	numbers = list_make4_int(tie->colocation_id, writes_rows_walker((Node *) query, NULL),
 							 nvalues, key_index);

@@ -157,7 +157,8 @@ owner_of(Oid relid)
 
 typedef struct CreatorContext
 {
-	List	   *roles;			/* quoted literals of names */
+	List	   *roles;			/* OIDs */
+	bool		everybody;		/* PUBLIC */
 } CreatorContext;
 
 static void
@@ -165,7 +166,11 @@ add_creator(const AclItem *item, void *arg)
 {
 	CreatorContext *context = arg;
 
-	if (item->ai_grantee != ACL_ID_PUBLIC && (ACLITEM_GET_PRIVS(*item) & ACL_CREATE))
+	if ((ACLITEM_GET_PRIVS(*item) & ACL_CREATE) == 0)
+		return;
+	if (item->ai_grantee == ACL_ID_PUBLIC)
+		context->everybody = true;
+	else
 		context->roles = list_append_unique_oid(context->roles, item->ai_grantee);
 }
 
@@ -174,7 +179,7 @@ rh_shard_acl_schema(Oid shell, const char *quoted_schema)
 {
 	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID,
 										ObjectIdGetDatum(get_rel_namespace(shell)));
-	CreatorContext context = {NIL};
+	CreatorContext context = {NIL, false};
 	StringInfoData names;
 	ListCell   *lc;
 	Datum		acl;
@@ -199,9 +204,11 @@ rh_shard_acl_schema(Oid shell, const char *quoted_schema)
 							   "WHERE oid = %s::pg_catalog.regnamespace), 'USAGE') THEN "
 							   "FOR r IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN (%s) LOOP "
 							   "EXECUTE pg_catalog.format('GRANT USAGE, CREATE ON SCHEMA %%s TO %%I', "
-							   "%s, r); END LOOP; END IF; END $rh$",
+							   "%s, r); END LOOP; %s END IF; END $rh$",
 							   quote_literal_cstr(quoted_schema), names.data,
-							   quote_literal_cstr(quoted_schema)));
+							   quote_literal_cstr(quoted_schema),
+							   context.everybody ?
+							   psprintf("GRANT CREATE ON SCHEMA %s TO PUBLIC;", quoted_schema) : ""));
 }
 
 List *

@@ -339,7 +339,7 @@ rh_template_render(StringInfo buf, List *template, uint32 bucket_id, int32 gener
 
 /* All that makes a statement the same one, as a string of bytes. */
 static void
-build_identity(StringInfo buf, List *template, int nparams, const Oid *param_types, List *relids)
+build_identity(StringInfo buf, List *template, int ntypes, const Oid *types, List *relids)
 {
 	ListCell   *lc;
 
@@ -348,8 +348,8 @@ build_identity(StringInfo buf, List *template, int nparams, const Oid *param_typ
 		appendStringInfoString(buf, strVal(lfirst(lc)));
 		appendStringInfoChar(buf, '\0');
 	}
-	if (nparams > 0)
-		appendBinaryStringInfo(buf, (const char *) param_types, nparams * sizeof(Oid));
+	if (ntypes > 0)
+		appendBinaryStringInfo(buf, (const char *) types, ntypes * sizeof(Oid));
 	foreach(lc, relids)
 	{
 		RhTable		table;
@@ -380,7 +380,7 @@ reset_statements(void)
 }
 
 uint64
-rh_template_statement_id(List *template, int nparams, const Oid *param_types, List *relids)
+rh_template_statement_id(List *template, int ntypes, const Oid *types, List *relids)
 {
 	StringInfoData identity;
 	StatementEntry *entry;
@@ -388,7 +388,7 @@ rh_template_statement_id(List *template, int nparams, const Oid *param_types, Li
 	bool		found;
 
 	initStringInfo(&identity);
-	build_identity(&identity, template, nparams, param_types, relids);
+	build_identity(&identity, template, ntypes, types, relids);
 	hash = hash_bytes_extended((unsigned char *) identity.data, identity.len, 0);
 
 	/* Numbers are never used again, so forgetting costs preparing once more. */

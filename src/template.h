@@ -33,10 +33,10 @@ extern void rh_template_render(StringInfo buf, List *template, uint32 bucket_id,
 
 /*
  * The running number of a statement in this session: the same for the same
- * template, parameter types and DDL generations of its tables (relids), and
- * never used for another.  Never 0.
+ * template, types (of parameters, and whatever else distinguishes it) and DDL
+ * generations of its tables (relids), and never used for another.  Never 0.
  */
-extern uint64 rh_template_statement_id(List *template, int nparams, const Oid *param_types,
+extern uint64 rh_template_statement_id(List *template, int ntypes, const Oid *types,
 									   List *relids);
 
 /*

@@ -376,14 +376,20 @@ unpatch(RhWire *wire)
 	}
 }
 
-bool
-rh_wire_has_message(RhWire *wire)
+char
+rh_wire_peek(RhWire *wire)
 {
 	Size		size;
 
 	unpatch(wire);
 	size = message_size(wire);
-	return size != 0 && wire->in_end - wire->in_start >= size;
+	if (size == 0 || wire->in_end - wire->in_start < size)
+	{
+		if (wire->lost || receive_some(wire) <= 0)
+			return 0;
+		size = message_size(wire);
+	}
+	return size != 0 && wire->in_end - wire->in_start >= size ? wire->in[wire->in_start] : 0;
 }
 
 /* Pass a worker's notice on to the client, or to our log. */

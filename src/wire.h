@@ -131,8 +131,11 @@ extern RhWireStatus rh_wire_flush(RhWire *wire, RhWaitMode mode, TimestampTz dea
 extern RhWireStatus rh_wire_next(RhWire *wire, RhWaitMode mode, TimestampTz deadline,
 								 RhMessage *message);
 
-/* Is a complete message there without waiting?  Receives nothing. */
-extern bool rh_wire_has_message(RhWire *wire);
+/*
+ * Take in what has come without waiting, and say the type of the next complete
+ * message, or 0.
+ */
+extern char rh_wire_peek(RhWire *wire);
 
 /*
  * On an idle connection: take in what has come.  False: the server has closed

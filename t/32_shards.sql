@@ -1,6 +1,6 @@
 -- What arrives on the shards: names, columns, defaults, constraints, indexes,
 -- triggers, storage, ownership, privileges, and what they depend on.
-SELECT plan(39);
+SELECT plan(42);
 SELECT t.add_nodes(1, 2);
 
 -- a value of a query about the first shard of a table, asked on its node: SHARD is its name as a literal
@@ -151,14 +151,23 @@ RESET ROLE;
 
 -- an owner who is no superuser, on a worker where he may create
 SELECT t.exec_on_node(n, format('GRANT CREATE ON DATABASE %I TO owner_32', current_database())) FROM generate_series(1, 2) n;
-GRANT CREATE ON SCHEMA public TO owner_32;
+GRANT CREATE ON SCHEMA public TO owner_32, reader_32;
 SET ROLE owner_32;
 CREATE TABLE mine (k int PRIMARY KEY, v text);
+GRANT REFERENCES, SELECT ON mine TO reader_32;
 INSERT INTO mine SELECT g, 'v' FROM generate_series(1, 10) g;
 SELECT lives_ok($$SELECT create_distributed_table('mine', 'k', colocate_with => 'none')$$, 'as an ordinary user');
 SELECT lives_ok('CREATE INDEX ON mine (v)', 'the owner may create an index');
-SELECT lives_ok('DROP TABLE mine', 'and drop it');
+SET ROLE reader_32;
+CREATE TABLE yours (k int PRIMARY KEY REFERENCES mine, v text);
+SELECT lives_ok($$SELECT create_distributed_table('yours', 'k', colocate_with => 'mine')$$, 'another owner joins the group');
+SELECT lives_ok($$INSERT INTO yours VALUES (5, 'v')$$);
+SET ROLE owner_32;
+SELECT lives_ok('DROP TABLE mine CASCADE', 'and drop it');
+SET ROLE reader_32;
+SELECT lives_ok('DROP TABLE yours', 'the second one, in schemas of the first');
 RESET ROLE;
+CALL t.wait_clean();
 SELECT is((SELECT count(*)::int FROM t.rows_on_node(1, $$SELECT 1 FROM pg_namespace WHERE nspname LIKE 'public_%' AND nspowner = 'owner_32'::regrole$$)), 0,
           'with its schemas');
 

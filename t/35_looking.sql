@@ -1,5 +1,5 @@
 -- Looking at distributed tables.
-SELECT plan(25);
+SELECT plan(26);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 CREATE SCHEMA "S p";
@@ -51,8 +51,9 @@ REVOKE ALL (e) ON plain FROM reader_35;
 BEGIN;
 CREATE TABLE inside (k int);
 SELECT create_distributed_table('inside', 'k');
-SELECT is((SELECT count(*)::int FROM citus_shards WHERE table_name = 'inside'::regclass AND shard_size = 0), 4, 'in the transaction that made it');
+SELECT count(*)::int AS inside FROM citus_shards WHERE table_name = 'inside'::regclass AND shard_size = 0 \gset
 ROLLBACK;
+SELECT is(:inside, 4, 'in the transaction that made it');
 SELECT t.exec_on_node(n, 'DROP OWNED BY nobody_35, reader_35; DROP ROLE nobody_35, reader_35') FROM generate_series(1, 2) n;
 DROP ROLE nobody_35, reader_35;
 SELECT finish();

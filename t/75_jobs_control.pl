@@ -19,6 +19,7 @@ $c->query($_) for q{SELECT create_distributed_table('stores', 'store_id', shard_
 	q{SELECT create_distributed_table('orders', 'store_id', colocate_with => 'stores')};
 
 my $counts = q{SELECT string_agg(format('%s:%s', node_id, (SELECT count(*) FROM rehouse.buckets b WHERE b.node_id = n.node_id)), ' ' ORDER BY node_id) FROM rehouse.nodes n};
+my $full = '1:2 2:2 3:2';
 my $rows = q{SELECT (SELECT count(*) || ' ' || sum(store_id) FROM orders) || ' ' || (SELECT count(*) FROM stores)};
 my $last = 'SELECT max(job_id) FROM rehouse.jobs';
 my $processes = q{SELECT count(*) FROM rehouse.processes() WHERE role = '%s'};
@@ -45,7 +46,7 @@ sub ends_well
 {
 	my ($what) = @_;
 	$c->poll(q{SELECT state FROM rehouse.jobs ORDER BY job_id DESC LIMIT 1}, 'finished');
-	is($c->query($counts), '1:2 2:2 3:2', "$what: the job goes on and ends");
+	is($c->query($counts), $full, "$what: the job goes on and ends");
 	is($c->query($rows), '1000 50500 100', 'with all rows');
 	my ($status, undef, $messages) = $c->try('CALL t.wait_clean()');
 	is($status, 0, 'and nothing left on any node') or diag $messages;
@@ -118,6 +119,27 @@ disarm('transfer-streaming');
 ends_well('with a higher limit');
 is($c->query("SELECT count(*) FROM get_rebalance_progress()"), '0', 'no progress when nothing is in progress');
 
+# ---- shards that a rebalance is moving are waited for ----
+empty_third();
+arm('transfer-streaming', 'wait');
+fill_third();
+wait_at('transfer-streaming');
+my $tenant = $c->query(q{SELECT min(i) FROM generate_series(1, 100) i
+	WHERE get_shard_id_for_distribution_column('stores', i) IN (SELECT shard_id FROM rehouse.shards JOIN rehouse.job_steps USING (bucket_id) WHERE state = 'running')});
+$s->send("SELECT isolate_tenant_to_new_shard('orders', $tenant, 'CASCADE')");
+$c->poll(q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'SELECT isolate%' AND wait_event_type = 'Extension'});
+is($c->query("SELECT count(*) FROM rehouse.jobs WHERE kind = 'isolate'"), '0', 'a tenant whose shards a rebalance is moving');
+disarm('transfer-streaming');
+my ($isolated, $said) = $s->finish;
+like($isolated, qr/^\d+$/, 'is isolated when they have moved') or diag $said;
+like($said, qr/waiting for a rebalance/, 'with a notice');
+$c->query('SELECT citus_rebalance_wait()');
+is($c->query($rows), '1000 50500 100', 'with all rows');
+$c->query("SELECT rehouse.release_tenant('orders', $tenant)");
+$c->query('CALL t.wait_clean()');
+$counts = q{SELECT string_agg(format('%s:%s', node_id, (SELECT count(*) > 1 FROM rehouse.buckets b WHERE b.node_id = n.node_id)), ' ' ORDER BY node_id) FROM rehouse.nodes n};
+$full = '1:t 2:t 3:t';
+
 # ---- a node that is down ----
 empty_third();
 $cluster->worker(3)->stop('fast');
@@ -139,7 +161,7 @@ wait_at('transfer-copied-table');
 $cluster->worker(3)->stop('immediate');
 disarm('transfer-copied-table');
 $c->poll(q{SELECT state FROM rehouse.jobs ORDER BY job_id DESC LIMIT 1}, 'failed', 120);
-is($c->query($counts), '1:3 2:3 3:0', 'a node that goes down under a transfer fails it');
+is($c->query($counts), '1:t 2:t 3:f', 'a node that goes down under a transfer fails it');
 is($c->query($rows), '1000 50500 100', 'with all rows where they were');
 $cluster->worker(3)->start;
 is(($c->try('CALL t.wait_clean()'))[0], 0, 'what it had is removed when it is back');

@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_shards.c
+ *	  DDL on distributed tables: doing it on the shards.
+ *
+ * The shell has been changed already.  Each node gets all that its shards need
+ * in one statement, dependencies of the table first.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "shmem/debug.h"
+#include "shmem/map.h"
+#include "src/catalog.h"
+#include "src/conn.h"
+#include "src/ddl_internal.h"
+#include "src/distribute.h"
+#include "src/names.h"
+#include "src/shard_ddl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/* What the new indexes and constraints of the shell must be allowed to be. */
+static void
+check_new_objects(RhDdlTable *entry)
+{
+	Relation	rel = table_open(entry->relid, AccessShareLock);
+	RhTable		table;
+
+	if (!rh_map_table(entry->relid, &table))
+		elog(ERROR, "relation %u is not distributed", entry->relid);
+	if (table.key_attnum > 0)
+	{
+		(void) rh_distribute_check_key(rel, get_attname(entry->relid, table.key_attnum, false));
+		rh_distribute_check_foreign_keys(rel, table.key_attnum, table.colocation_id, NIL, NULL);
+	}
+	table_close(rel, AccessShareLock);
+	rh_distribute_disable_ri_triggers(entry->relid);
+}
+
+static char *
+fill_in(RhDdlFixed *fixed, Oid relid, const RhPlacement *bucket)
+{
+	char		schema[NAMEDATALEN];
+
+	if (!fixed->only_schema)
+		return psprintf("%s%s%s", fixed->before,
+						rh_shard_name(relid, bucket->bucket_id, bucket->generation),
+						fixed->after);
+	rh_shard_schema(schema, get_namespace_name(get_rel_namespace(relid)), bucket->bucket_id,
+					bucket->generation);
+	return psprintf("%s%s%s", fixed->before, quote_identifier(schema), fixed->after);
+}
+
+/* All that one bucket's shard gets. */
+static List *
+bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
+{
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	if (entry->per_bucket != NIL)
+		statements = list_copy(list_nth(entry->per_bucket, position));
+	foreach(lc, entry->fixed)
+		statements = lappend(statements, fill_in(lfirst(lc), entry->relid, bucket));
+	if (entry->new_owner)
+		statements = list_concat(statements, rh_shard_ddl_schema(entry->relid, bucket));
+	if (entry->find_new)
+		statements = list_concat(statements,
+								 rh_shard_ddl_new_objects(entry->relid, bucket,
+														  entry->old_indexes,
+														  entry->old_constraints));
+	if (entry->trigger != NULL)
+		statements = list_concat(statements,
+								 rh_shard_ddl_trigger(entry->relid, bucket, entry->trigger,
+													  entry->replace_trigger));
+	return statements;
+}
+
+/* The search path by which a written statement's types and functions are meant. */
+static List *
+with_search_path(List *statements)
+{
+	List	   *schemas = fetch_search_path(false);
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, schemas)
+	{
+		char	   *name = get_namespace_name(lfirst_oid(lc));
+
+		if (name != NULL)
+			appendStringInfo(&buf, ", %s", quote_identifier(name));
+	}
+	statements = lcons(psprintf("SET LOCAL search_path = pg_catalog%s", buf.data), statements);
+	return lappend(statements, "SET LOCAL search_path = pg_catalog");
+}
+
+static void
+run_on_shards(RhDdlTable *entry)
+{
+	RhPlacement *placements;
+	uint64		version;
+	int			count = rh_map_placements(entry->colocation_id, &placements, &version);
+	List	   *dependencies = rh_shard_ddl_dependencies(entry->relid);
+	List	   *nodes = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < count; i++)
+		nodes = list_append_unique_int(nodes, placements[i].node_id);
+	list_sort(nodes, list_int_cmp);
+	foreach(lc, nodes)
+	{
+		List	   *statements = NIL;
+
+		for (int i = 0; i < count; i++)
+			if (placements[i].node_id == lfirst_int(lc))
+				statements = list_concat(statements,
+										 bucket_statements(entry, &placements[i], i));
+		if (statements == NIL)
+			continue;
+		if (entry->per_bucket != NIL)
+			statements = with_search_path(statements);
+		rh_shard_ddl_exec(rh_conn_get(lfirst_int(lc)),
+						  list_concat_copy(dependencies, statements));
+		rh_debug_point("ddl-shards");
+	}
+}
+
+void
+rh_ddl_run(RhDdl *ddl)
+{
+	ListCell   *lc;
+
+	CommandCounterIncrement();
+	foreach(lc, ddl->tables)
+	{
+		RhDdlTable   *entry = lfirst(lc);
+
+		if (entry->find_new)
+			check_new_objects(entry);
+		run_on_shards(entry);
+		rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
+						  "WHERE relation = $1", 1, (Oid[]) {OIDOID},
+						  (Datum[]) {ObjectIdGetDatum(entry->relid)}, NULL, NULL);
+	}
+}
