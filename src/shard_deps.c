@@ -56,6 +56,9 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+/* Who creates dependencies on a node holds this advisory lock there. */
+#define DEPENDENCY_LOCK "7449358192740192"
+
 typedef struct Walk
 {
 	Oid			shell;
@@ -65,11 +68,16 @@ typedef struct Walk
 
 static void visit(Walk *walk, Oid classid, Oid objid);
 
-/* Run statement on the node only where condition holds there. */
+/*
+ * Run statement on the node only where condition does not hold there.  Several
+ * transfers may come to it at once: the lock lets one create what the others
+ * then find.
+ */
 static void
 add_unless(Walk *walk, const char *exists, const char *statement)
 {
-	char	   *body = psprintf("BEGIN IF NOT (%s) THEN EXECUTE %s; END IF; END", exists,
+	char	   *body = psprintf("BEGIN IF NOT (%s) THEN PERFORM pg_catalog.pg_advisory_xact_lock(" DEPENDENCY_LOCK "); "
+								"IF NOT (%s) THEN EXECUTE %s; END IF; END IF; END", exists, exists,
 								quote_literal_cstr(statement));
 
 	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
