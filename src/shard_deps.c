@@ -56,9 +56,6 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-/* Who creates dependencies on a node holds this advisory lock there. */
-#define DEPENDENCY_LOCK "7449358192740192"
-
 typedef struct Walk
 {
 	Oid			shell;
@@ -70,14 +67,15 @@ static void visit(Walk *walk, Oid classid, Oid objid);
 
 /*
  * Run statement on the node only where condition does not hold there.  Several
- * transfers may come to it at once: the lock lets one create what the others
- * then find.
+ * transfers may come to it at once: then one creates what the others find when
+ * they have waited for it.
  */
 static void
 add_unless(Walk *walk, const char *exists, const char *statement)
 {
-	char	   *body = psprintf("BEGIN IF NOT (%s) THEN PERFORM pg_catalog.pg_advisory_xact_lock(" DEPENDENCY_LOCK "); "
-								"IF NOT (%s) THEN EXECUTE %s; END IF; END IF; END", exists, exists,
+	char	   *body = psprintf("BEGIN IF NOT (%s) THEN EXECUTE %s; END IF; "
+								"EXCEPTION WHEN unique_violation OR duplicate_schema OR duplicate_object "
+								"OR duplicate_function THEN NULL; END", exists,
 								quote_literal_cstr(statement));
 
 	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
@@ -116,13 +114,17 @@ visit_schema(Walk *walk, Oid nspid)
 	if (name == NULL || nspid < FirstNormalObjectId)
 		return;
 	quoted = quote_identifier(name);
+
+	/* of two grants at once one fails ("tuple concurrently updated"), and is not needed */
 	add_unless(walk, exists_as("to_regnamespace", quoted),
 			   psprintf("CREATE SCHEMA %s", quoted));
 	walk->statements = lappend(walk->statements,
 							   psprintf("DO $rh$ BEGIN IF pg_catalog.pg_has_role((SELECT nspowner FROM "
 										"pg_catalog.pg_namespace WHERE oid = %s::pg_catalog.regnamespace), 'USAGE') "
-										"THEN GRANT USAGE ON SCHEMA %s TO PUBLIC; END IF; END $rh$",
-										quote_literal_cstr(quoted), quoted));
+										"AND NOT pg_catalog.has_schema_privilege('public', %s::pg_catalog.regnamespace::pg_catalog.oid, 'USAGE') "
+										"THEN GRANT USAGE ON SCHEMA %s TO PUBLIC; END IF; "
+										"EXCEPTION WHEN internal_error THEN NULL; END $rh$",
+										quote_literal_cstr(quoted), quote_literal_cstr(quoted), quoted));
 }
 
 /* The schema that an extension's objects are in. */
