@@ -189,6 +189,14 @@ make_source(Query *parse, List **attnums)
 		tle->resno = list_length(columns) + 1;
 		columns = lappend(columns, tle);
 	}
+	foreach(cell, query->rtable)
+	{
+		/* an INSERT's source is in FROM now, and is printed there if it is sent */
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (rte->rtekind == RTE_SUBQUERY || rte->rtekind == RTE_VALUES)
+			rte->inFromCl = true;
+	}
 	query->commandType = CMD_SELECT;
 	query->resultRelation = 0;
 	query->targetList = columns;
