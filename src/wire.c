@@ -493,7 +493,7 @@ rh_wire_check_idle(RhWire *wire)
 static bool
 address_answers(pgsocket sock)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t	length = sizeof(address);
 	struct pollfd pfd;
 	int			error = 0;
