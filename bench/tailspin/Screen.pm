@@ -49,8 +49,24 @@ sub say
 {
 	my ($self, @lines) = @_;
 	$self->settle;
-	print map { length ? "              $_\n" : "\n" } map { length ? split(/\n/, $_, -1) : '' } @lines;
+	print map { length ? "              $_\n" : "\n" } map { $self->wrap($_) } map { length ? split(/\n/, $_, -1) : '' } @lines;
 	return;
+}
+
+# A line that is too long for the terminal, in pieces; those after the first are indented.
+sub wrap
+{
+	my ($self, $line) = @_;
+	my $room = $self->{width} - 15;
+	return $line if $line =~ /\e/ || length $line <= $room || !$self->{tty};
+	my ($indent) = $line =~ /^(\s*)/;
+	my @pieces;
+	while (length $line > $room && $line =~ /^(.{20,$room})\s(.*)/)
+	{
+		push @pieces, $1;
+		$line = "$indent    $2";
+	}
+	return (@pieces, $line);
 }
 
 # Draw lines in the place of those drawn before (terminals only).

@@ -138,7 +138,7 @@ sub distribute
 	$screen->step('Distribute by store: writes wait for a moment, reads never');
 	my (undef, undef, $messages) = $coordinator->try("SELECT create_distributed_table('orders', 'store_id')", args => [ '-v', 'VERBOSITY=default' ]);
 	$screen->say('in the wrong order it says why not:',
-		map { $screen->dim("    $_") } grep { /^(ERROR|DETAIL|HINT)/ } map { s/^psql:\S+ //r } split /\n/, $messages);
+		map { "    $_" } grep { /^(ERROR|DETAIL|HINT)/ } map { s/^psql:\S+ //r } split /\n/, $messages);
 	for my $table (tables())
 	{
 		my $other = $table eq 'stores' ? '' : ", colocate_with => 'stores'";
