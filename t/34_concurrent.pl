@@ -129,4 +129,21 @@ is($messages, '');
 is($c->query("SELECT count(DISTINCT colocation_id) FROM rehouse.tables WHERE relation IN ('p1'::regclass, 'p2'::regclass)"), '1', 'one default group');
 
 $_->close for $maker, $reader, $planner, $writer, @load;
+
+# ---- the coordinator's backend is killed in the middle, and while it drops ----
+for my $case (['distribute-end', "SELECT create_distributed_table('b', 'k')"], ['drop-shards', 'DROP TABLE grandchild'],
+	['truncate-shards', 'TRUNCATE grandchild'], ['ddl-shards', 'ALTER TABLE grandchild ADD COLUMN x int'])
+{
+	my ($point, $sql) = @$case;
+	my $before = $c->query("SELECT sum(row_count) FROM t.shard_rows('grandchild')");
+	$c->query("SELECT rehouse.debug_arm('$point', 'exit')");
+	my ($status) = $c->try($sql);
+	isnt($status, 0, "killed at $point");
+	$c->poll('SELECT true');
+	is($c->query("SELECT count(*) FROM rehouse.tables WHERE relation = 'b'::regclass"), '0');
+	is($c->query("SELECT sum(row_count) FROM t.shard_rows('grandchild')"), $before, 'and nothing has happened');
+	is($c->query("CALL t.wait_clean(); SELECT count(*) FROM t.leftovers()"), '0', 'nothing left on any node');
+}
+$c->query("SELECT create_distributed_table('b', 'k')");
+is($c->query('SELECT v FROM b WHERE k = 5'), '7', 'and it works the next time');
 done_testing();
