@@ -539,12 +539,18 @@ complete_targets(RhTransfer *t)
 		rh_transfer_tick(t);
 	}
 	rh_debug_point("transfer-indexes");
+
+	/*
+	 * One before the slot's consistent point: a commit record that begins exactly
+	 * there (right behind the record of running transactions that made it
+	 * consistent) is not in the snapshot, and is sent as the first of the stream.
+	 */
 	for (int i = 0; i < t->nnodes; i++)
 		PQclear(rh_link_exec(t->nodes[i].apply,
 							 psprintf("CREATE TABLE IF NOT EXISTS rehouse.progress"
 									  " (transfer text PRIMARY KEY, lsn pg_lsn NOT NULL);"
 									  " INSERT INTO rehouse.progress (transfer, lsn) VALUES (%s, '%X/%X')",
-									  quote_literal_cstr(t->name), LSN_FORMAT_ARGS(t->confirmed)), 0));
+									  quote_literal_cstr(t->name), LSN_FORMAT_ARGS(t->confirmed - 1)), 0));
 	rh_debug_point("transfer-progress");
 }
 
