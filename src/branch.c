@@ -409,6 +409,15 @@ delete_decision(const char *gid)
 					 NULL);
 }
 
+/* The decisions about nodes that are not ours any more. */
+static void
+forget_removed_nodes(void)
+{
+	rh_catalog_write("DELETE FROM rehouse.commit_decisions d WHERE NOT EXISTS "
+					 "(SELECT FROM rehouse.nodes n WHERE n.node_id = d.node_id)", 0, NULL, NULL, NULL,
+					 NULL);
+}
+
 int
 rh_xact_recover_node(int32 node_id)
 {
@@ -445,5 +454,6 @@ rh_xact_recover_node(int32 node_id)
 			delete_decision(gid);
 	}
 	rh_link_close(link);
+	forget_removed_nodes();
 	return finished;
 }

@@ -45,6 +45,8 @@
 /* An idle connection is looked at before use when it is older than this. */
 #define IDLE_CHECK_MS 100
 
+#define IDLE_SETTLE_MS 10
+
 /* The longest time between two looks for deadlocks. */
 #define MAX_PATIENCE_MS 10000
 
@@ -397,7 +399,12 @@ is_current(RhConn *conn, uint64 version)
 	}
 	if (now - conn->last_used > IDLE_CHECK_MS * INT64CONST(1000))
 	{
-		if (conn->skip == 0 && conn->reader == NULL && !rh_wire_check_idle(&conn->wire))
+		/* the end of a read that was given up may still be on its way */
+		if (conn->skip > 0 && conn->reader == NULL)
+			(void) rh_conn_quiesce(conn, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+																	 IDLE_SETTLE_MS));
+		if (conn->wire.lost ||
+			(conn->skip == 0 && conn->reader == NULL && !rh_wire_check_idle(&conn->wire)))
 			return false;
 		conn->last_used = now;
 	}

@@ -18,6 +18,7 @@
 #include "nodes/parsenodes.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
+#include "src/conn.h"
 #include "src/copy.h"
 #include "src/ddl.h"
 #include "src/ddl_guard.h"
@@ -181,6 +182,10 @@ rh_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree
 {
 	UtilityCall call = {pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc};
 	Node	   *statement = pstmt->utilityStmt;
+
+	if (IsA(statement, DiscardStmt) && castNode(DiscardStmt, statement)->target != DISCARD_SEQUENCES &&
+		castNode(DiscardStmt, statement)->target != DISCARD_TEMP)
+		rh_conn_discard();
 
 	/* a part of a larger statement is the larger one's affair */
 	if (context == PROCESS_UTILITY_SUBCOMMAND)

@@ -96,4 +96,5 @@ SELECT is((SELECT bool_and(result) FROM citus_check_cluster_node_health()), true
 SELECT is(citus_check_connection_to_node('127.0.0.1', 1), false, 'and this one does not');
 SELECT matches(citus_version(), '^rehouse \d+\.\d+ on PostgreSQL 15', 'the version');
 
+CALL t.wait_clean();
 SELECT finish();

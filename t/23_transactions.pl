@@ -28,7 +28,7 @@ sub told
 	my $text = substr($cluster->worker($number)->log_text, $seen{$number});
 	$seen{$number} += length $text;
 	my $me = 'rehouse ' . $s->backend_pid;
-	my @told = $text =~ /$me \S* ?LOG:  (?:statement|execute \w*):\s+(BEGIN|COMMIT PREPARED|COMMIT|ROLLBACK PREPARED|ROLLBACK TO|ROLLBACK|SAVEPOINT \w+|RELEASE SAVEPOINT \w+|PREPARE TRANSACTION|SELECT(?! pg_catalog.set_config)|UPDATE|INSERT)/g;
+	my @told = $text =~ /$me \S* ?LOG:  (?:statement|execute \S*):\s+(BEGIN|COMMIT PREPARED|COMMIT|ROLLBACK PREPARED|ROLLBACK TO|ROLLBACK|SAVEPOINT \w+|RELEASE SAVEPOINT \w+|PREPARE TRANSACTION|SELECT(?! pg_catalog.set_config)|UPDATE|INSERT|DEALLOCATE ALL)/g;
 	return join ' ', @told;
 }
 
@@ -154,6 +154,13 @@ $other->query("BEGIN; UPDATE items SET n = 1 WHERE k = $k1");
 ($rows, $messages) = $s->try("SET lock_timeout = '100ms'; UPDATE items SET n = 2 WHERE k = $k1");
 like($messages, qr/55P03/, 'lock_timeout');
 $other->query('ROLLBACK');
+
+# DISCARD reaches the statements that are prepared on the nodes
+value($k1);
+told(1);
+$s->query('DISCARD ALL');
+value($k1);
+is(told(1), 'DEALLOCATE ALL SELECT', 'DISCARD ALL');
 
 $c->poll('SELECT count(*) = 0 FROM t.leftovers()');
 done_testing();
