@@ -233,8 +233,6 @@ SELECT a0.product_id, c0.store_id FROM products a0 FULL JOIN products b0 ON b0.s
 
 SELECT count(*), sum(y), max(x) FROM (SELECT a0.store_id AS k, count(*) AS y, max(a0.name) AS x FROM products a0 WHERE a0.store_id % 3 = 1 GROUP BY a0.store_id) t
 
-SELECT a0.name, a0.price, sum(c0.product_id) FROM products a0 LEFT JOIN line_items b0 ON b0.store_id = a0.store_id + 1 JOIN line_items c0 ON c0.store_id = b0.store_id WHERE b0.product_id = 4 OR c0.line_item_id BETWEEN 3 AND 44 OR (SELECT count(*) FROM products z WHERE z.store_id = c0.store_id) > 3 GROUP BY a0.name, a0.price HAVING count(*) > 17 ORDER BY 1, 2 LIMIT 8
-
 SELECT a0.quantity, a0.order_id FROM line_items a0 WHERE a0.product_id IS NOT NULL ORDER BY 1, 2 DESC LIMIT 5 OFFSET 3
 
 SELECT a0.store_id % 4, count(*) FROM orders a0 JOIN products b0 ON b0.store_id = a0.store_id WHERE b0.product_id IS NOT NULL GROUP BY a0.store_id % 4
