@@ -34,5 +34,11 @@ check "every SQL function that the library offers has a comment" \
 			grep -qiE "COMMENT ON FUNCTION ${name//./\\.}" sql/install/*.sql || echo "$f: $name"
 		done
 	done)"
+check "links between the documents lead somewhere" \
+	"$(for f in README.md docs/*.md t/README.md shmem/README.md bgw/README.md; do
+		grep -oE '\]\([^)#:]+\)' "$f" | sed 's/^](//; s/)$//' | while read -r target; do
+			[ -e "$(dirname "$f")/$target" ] || echo "$f: $target"
+		done
+	done)"
 echo "1..$n"
 exit "$bad"
