@@ -21,6 +21,7 @@
 #include "src/conn.h"
 #include "src/gather_scan.h"
 #include "src/placements.h"
+#include "src/scan_cache.h"
 #include "src/template.h"
 #include "src/rows.h"
 #include "utils/lsyscache.h"
@@ -36,6 +37,8 @@ typedef struct ScanRun
 	bool		started;
 	int			starts;			/* how often so far */
 	uint64		statement_id;	/* once it is worth preparing, else 0 */
+	RhScanCache *cache;			/* answers by parameters, when they change */
+	bool		replaying;		/* the answer comes from there */
 	MemoryContext run_context;	/* what lives until the next rescan */
 	RhStream  **streams;		/* one per node */
 	int			stream_count;
@@ -163,6 +166,34 @@ create_scan_state(CustomScan *scan)
 	return (Node *) run;
 }
 
+static bool
+needs_executor_param(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param))
+		return ((Param *) node)->paramkind == PARAM_EXEC;
+	return expression_tree_walker(node, needs_executor_param, context);
+}
+
+/*
+ * Will the scan be asked again and again, with parameters that say all about
+ * what it answers?
+ */
+static bool
+is_asked_by_parameters(RhScanSpec *spec, List *expressions)
+{
+	List	   *params = list_truncate(list_copy(expressions), spec->nparams);
+	ListCell   *cell;
+
+	if (spec->locks_rows || !needs_executor_param((Node *) params, NULL))
+		return false;
+	for_each_from(cell, expressions, spec->nparams)
+		if (needs_executor_param(lfirst(cell), NULL) && !list_member(params, lfirst(cell)))
+			return false;
+	return true;
+}
+
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
@@ -174,6 +205,8 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	run->params = rh_scan_params_make(&run->spec, scan->custom_exprs);
 	run->reader = rh_rows_reader_make(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
 										run->spec.attrs, false);
+	if (is_asked_by_parameters(&run->spec, scan->custom_exprs))
+		run->cache = rh_scan_cache_make();
 	run->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse gather",
 											   ALLOCSET_DEFAULT_SIZES);
 }
@@ -195,19 +228,49 @@ prepare_if_repeated(ScanRun *run, RhStatement *statement, RhPlacement *placement
 	statement->generation = placement->generation;
 }
 
+/* Is the answer for these parameters known?  Else it is remembered as it comes. */
+static bool
+is_known(ScanRun *run)
+{
+	StringInfoData key;
+
+	if (run->cache == NULL)
+		return false;
+	initStringInfo(&key);
+	for (int i = 0; i < run->params->count; i++)
+	{
+		bool		isnull = run->params->values[i] == NULL;
+
+		appendBinaryStringInfo(&key, (char *) &isnull, sizeof(isnull));
+		appendBinaryStringInfo(&key, (char *) &run->params->lengths[i], sizeof(int));
+		if (!isnull)
+			appendBinaryStringInfo(&key, run->params->values[i], run->params->lengths[i]);
+	}
+	return rh_scan_cache_begin(run->cache, key.data, key.len);
+}
+
 static void
 start_streams(ScanRun *run)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->run_context);
 	RhPlacement *placements;
-	int			count = find_buckets(run, false, &placements);
-	List	   *parts = make_parts(run, placements, count);
+	int			count;
+	List	   *parts;
 	ListCell   *cell;
 
 	rh_scan_params_eval(&run->spec, run->exprs, run->css.ss.ps.ps_ExprContext, run->params);
-	run->streams = palloc0(sizeof(RhStream *) * Max(list_length(parts), 1));
 	run->stream_count = 0;
 	run->stream_now = 0;
+	run->started = true;
+	run->replaying = is_known(run);
+	if (run->replaying)
+	{
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	count = find_buckets(run, false, &placements);
+	parts = make_parts(run, placements, count);
+	run->streams = palloc0(sizeof(RhStream *) * Max(list_length(parts), 1));
 	foreach(cell, parts)
 	{
 		NodePart   *part = lfirst(cell);
@@ -223,7 +286,6 @@ start_streams(ScanRun *run)
 			rh_stream_start(rh_scan_connect(part->node_id, run->spec.check_as_user), &statement);
 		run->stream_count++;
 	}
-	run->started = true;
 	run->starts++;
 	MemoryContextSwitchTo(old);
 }
@@ -249,6 +311,15 @@ next_row(ScanState *node)
 
 	if (!run->started)
 		start_streams(run);
+	if (run->replaying)
+	{
+		MinimalTuple tuple = rh_scan_cache_next(run->cache);
+
+		if (tuple == NULL)
+			return ExecClearTuple(slot);
+		ExecForceStoreMinimalTuple(tuple, slot, false);
+		return slot;
+	}
 	while (run->stream_now < run->stream_count)
 	{
 		if (rh_stream_next(run->streams[run->stream_now], &row))
@@ -257,12 +328,16 @@ next_row(ScanState *node)
 
 			rh_rows_read(run->reader, &row, slot);
 			MemoryContextSwitchTo(old);
+			if (run->cache != NULL)
+				rh_scan_cache_add(run->cache, slot);
 			return slot;
 		}
 		rh_stream_end(run->streams[run->stream_now]);
 		run->streams[run->stream_now] = NULL;
 		run->stream_now++;
 	}
+	if (run->cache != NULL)
+		rh_scan_cache_finish(run->cache);
 	return ExecClearTuple(slot);
 }
 
@@ -295,16 +370,6 @@ rescan_scan(CustomScanState *node)
  * EXPLAIN
  * ------------------------------------------------------------------------
  */
-
-static bool
-needs_executor_param(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Param))
-		return ((Param *) node)->paramkind == PARAM_EXEC;
-	return expression_tree_walker(node, needs_executor_param, context);
-}
 
 static void
 explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
