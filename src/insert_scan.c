@@ -303,11 +303,20 @@ find_gated(InsertRun *run, uint32 hash)
 	return -1;
 }
 
+/* A bucket that a batch needs, and a hash by which the gate finds it. */
+typedef struct WantedBucket
+{
+	uint32		bucket_id;
+	uint32		hash;
+	int32		hash_min;
+	int32		hash_max;
+} WantedBucket;
+
 static int
 compare_by_bucket(const void *a, const void *b)
 {
-	const RhPlacement *left = a;
-	const RhPlacement *right = b;
+	const WantedBucket *left = a;
+	const WantedBucket *right = b;
 
 	return (left->bucket_id > right->bucket_id) - (left->bucket_id < right->bucket_id);
 }
@@ -346,7 +355,7 @@ gate_one(InsertRun *run, uint32 hash)
 static void
 gate_rows(InsertRun *run, Row *rows, int count)
 {
-	RhPlacement *wanted = palloc(sizeof(RhPlacement) * (RH_GATE_MANY + 1));
+	WantedBucket *wanted = palloc(sizeof(WantedBucket) * (RH_GATE_MANY + 1));
 	int			wanted_count = 0;
 
 	if (run->all_gated)
@@ -369,15 +378,16 @@ gate_rows(InsertRun *run, Row *rows, int count)
 		if (!rh_map_route(run->table.colocation_id, rows[i].hash, &placement))
 			elog(ERROR, "co-location group %d has no buckets", run->table.colocation_id);
 
-		/* the hash is kept in a field that sorting carries along */
-		wanted[wanted_count] = placement;
-		wanted[wanted_count].placed_version = rows[i].hash;
+		wanted[wanted_count].bucket_id = placement.bucket_id;
+		wanted[wanted_count].hash = rows[i].hash;
+		wanted[wanted_count].hash_min = placement.hash_min;
+		wanted[wanted_count].hash_max = placement.hash_max;
 		wanted_count++;
 	}
-	qsort(wanted, wanted_count, sizeof(RhPlacement), compare_by_bucket);
+	qsort(wanted, wanted_count, sizeof(WantedBucket), compare_by_bucket);
 	for (int i = 0; i < wanted_count && !run->all_gated; i++)
-		if (find_gated(run, (uint32) wanted[i].placed_version) < 0)
-			gate_one(run, (uint32) wanted[i].placed_version);
+		if (find_gated(run, wanted[i].hash) < 0)
+			gate_one(run, wanted[i].hash);
 }
 
 static int
