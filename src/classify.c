@@ -84,7 +84,13 @@ rh_classify_tables(Query *query, RhTableUse *use)
 			use->functions = true;
 	}
 	foreach(lc, query->cteList)
-		rh_classify_tables(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery), use);
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
+
+		if (cte->cterefcount == 0)
+			use->unused_ctes = true;
+		rh_classify_tables(castNode(Query, cte->ctequery), use);
+	}
 	if (query->hasSubLinks)
 		(void) query_tree_walker(query, sublinks_walker, use,
 								 QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES);

@@ -21,6 +21,7 @@ typedef struct RhTableUse
 	bool		row_security;	/* policies or check options on any of them */
 	bool		security_barrier;	/* a view that must see no foreign conditions */
 	bool		row_marks;		/* FOR UPDATE and the like */
+	bool		unused_ctes;	/* a WITH query that nothing refers to */
 } RhTableUse;
 
 /* One walk of the range tables; the first thing done for every statement. */

@@ -26,6 +26,7 @@
 #include "src/rehouse.h"
 #include "src/router.h"
 #include "src/ship.h"
+#include "src/unused_cte.h"
 #include "utils/lsyscache.h"
 
 static planner_hook_type prev_planner = NULL;
@@ -120,6 +121,8 @@ rh_planner(Query *parse, const char *query_string, int cursor_options,
 		return use.functions ? mark_distributed(stmt) : stmt;
 	}
 
+	if (use.unused_ctes)
+		rh_unused_cte_drop(parse);
 	check_supported(parse, &use);
 	rh_classify_check_references(parse);
 	stmt = plan_single_tenant(parse, cursor_options, &use);

@@ -20,6 +20,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/value.h"
+#include "parser/parse_clause.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
@@ -95,6 +96,59 @@ rh_template_printing_done(int level)
 		AtEOXact_GUC(true, level);
 }
 
+/* Is a column's name also that of another output column? */
+static bool
+is_name_taken(Query *query, TargetEntry *entry)
+{
+	Var		   *var = (Var *) entry->expr;
+	char	   *name = get_rte_attribute_name(rt_fetch(var->varno, query->rtable), var->varattno);
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *other = lfirst(lc);
+
+		if (other != entry && !other->resjunk && other->resname != NULL &&
+			strcmp(other->resname, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A name alone in ORDER BY and DISTINCT ON is an output column's before it is a
+ * table's, and the printer knows nothing of that: SELECT x AS y, y AS x .. ORDER
+ * BY t.x would sort by y.  Inside of an expression the table's is meant; the
+ * node drops the cast to the type that the column has.
+ */
+static bool
+protect_sort_columns(Node *node, void *arg)
+{
+	Query	   *query = (Query *) node;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, protect_sort_columns, arg);
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+		Var		   *var = (Var *) entry->expr;
+
+		if (query->commandType == CMD_SELECT && query->setOperations == NULL &&
+			entry->ressortgroupref != 0 && IsA(var, Var) && var->varlevelsup == 0 &&
+			var->varattno > 0 &&
+			(targetIsInSortList(entry, InvalidOid, query->sortClause) ||
+			 (query->hasDistinctOn &&
+			  targetIsInSortList(entry, InvalidOid, query->distinctClause))) &&
+			is_name_taken(query, entry))
+			entry->expr = (Expr *) makeRelabelType((Expr *) var, var->vartype, var->vartypmod,
+												   var->varcollid, COERCE_EXPLICIT_CAST);
+	}
+	return query_tree_walker(query, protect_sort_columns, arg, 0);
+}
+
 /* Print a query, which is scribbled upon, with every relation's schema. */
 static char *
 print_query(Query *query)
@@ -103,6 +157,7 @@ print_query(Query *query)
 	int			level = rh_template_printing_modes();
 	char	   *text;
 
+	(void) protect_sort_columns((Node *) query, NULL);
 	PushOverrideSearchPath(&path);
 	text = pg_get_querydef(query, false);
 	PopOverrideSearchPath();

@@ -48,7 +48,7 @@ sub is_ordered
 	return $sql =~ /\bORDER\s+BY\b/i;
 }
 
-sub sorted { return join "\n", sort split /\n/, $_[0]; }
+sub sorted { return join "\n", sort split /\n/, $_[0], -1; }
 
 # Compare one statement on both; a test of its own.
 sub compare

@@ -1,0 +1,50 @@
+-- What random statements have found.
+
+CREATE TABLE f (k int NOT NULL, id int NOT NULL, x int, y int, s text, PRIMARY KEY (k, id));
+CREATE TABLE g (k text NOT NULL, id int NOT NULL, x int, PRIMARY KEY (k, id));
+CREATE TABLE h (k int, id int PRIMARY KEY, c1 int, c2 int);
+CREATE TABLE loc (k int, id int PRIMARY KEY)
+
+-- cluster:
+SELECT create_distributed_table('f', 'k', shard_count => 6);
+SELECT create_distributed_table('g', 'k', shard_count => 4, colocate_with => 'none');
+SELECT create_distributed_table('h', 'id', shard_count => 4, colocate_with => 'none')
+
+INSERT INTO f SELECT k, id, (k * id) % 5, (9 - k - id) % 6, chr(96 + (k + id) % 4) FROM generate_series(1, 6) k, generate_series(1, 4) id;
+INSERT INTO g SELECT chr(96 + k), id, (k * id) % 5 FROM generate_series(1, 4) k, generate_series(1, 4) id;
+INSERT INTO h SELECT i % 4, i, (i * 7) % 20, (i * 3) % 20 FROM generate_series(1, 20) i;
+INSERT INTO loc SELECT i % 4, i FROM generate_series(1, 8) i
+
+-- WITH queries that nothing refers to, over tables that are elsewhere
+
+WITH w AS (SELECT * FROM loc) UPDATE f SET y = 4 WHERE k = 5 RETURNING *
+
+WITH w AS (SELECT * FROM g) UPDATE f SET y = y + 1 WHERE x > 2 RETURNING k, id, y
+
+WITH w AS (SELECT * FROM f), v AS (SELECT * FROM w) SELECT min('a') FROM (SELECT 2 FROM g) t
+
+WITH w AS (SELECT * FROM loc), v AS (SELECT k FROM w) DELETE FROM g WHERE k LIKE 'a' RETURNING *
+
+WITH w AS (SELECT * FROM loc) INSERT INTO f (k, id) VALUES (3, 9) ON CONFLICT DO NOTHING
+
+SELECT (WITH w AS (SELECT * FROM loc) SELECT max(x) FROM f WHERE k = 2) FROM f WHERE k = 2 AND id = 1
+
+-- output columns with the names of other columns in ORDER BY
+
+SELECT x AS y, y AS x, id FROM f WHERE k = 1 ORDER BY f.x, f.y, id
+
+SELECT x AS y, y AS x, id FROM f WHERE k = 1 ORDER BY f.x DESC, id LIMIT 2
+
+SELECT x AS y, y AS x, id FROM f ORDER BY f.x DESC, f.id, k LIMIT 5
+
+SELECT DISTINCT ON (f.x) x AS y, y AS x, id FROM f WHERE k = 1 ORDER BY f.x, f.y DESC, id
+
+SELECT c2, c1, id FROM h ORDER BY c1, id LIMIT 4
+
+SELECT c2, c1 FROM h WHERE c1 > 3 ORDER BY h.c2 DESC, h.c1 LIMIT 4
+
+SELECT * FROM (SELECT x + 1, y + 1 FROM f WHERE k = 5) z ORDER BY 1, 2
+
+SELECT * FROM (SELECT max(x), max(y) FROM f WHERE k = 5 GROUP BY id) z ORDER BY 2, 1
+
+SELECT * FROM (SELECT '', 'b', x FROM f WHERE k = 5) z ORDER BY 1, 2, 3 LIMIT 3
