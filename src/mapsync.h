@@ -7,8 +7,8 @@
  * The order at the end of a transaction is fixed, and xact.c's one transaction
  * callback keeps it: prepare the branches; rh_mapsync_pre_commit (takes the
  * map-writer lock, builds the new map from the latest snapshot plus our own
- * changes, may raise an error); the coordinator's commit; rh_mapsync_commit
- * (swaps pointers only, may not raise); COMMIT PREPARED; rh_mapsync_end.
+ * changes, may raise an error); the coordinator's commit; COMMIT PREPARED;
+ * rh_mapsync_commit (swaps pointers only, may not raise); rh_mapsync_end.
  *
  *-------------------------------------------------------------------------
  */

@@ -12,7 +12,11 @@
  *	- one node written and no transaction id of our own: its COMMIT decides;
  *	- else two-phase commit: decision rows (part of our own commit), PREPARE on
  *	  all nodes at once, then the map is built, then our commit decides, then
- *	  the new map is published, then COMMIT PREPARED on all nodes at once.
+ *	  COMMIT PREPARED on all nodes at once, then the new map is published.
+ * In this order, because a reader who is routed by the new map must find on the
+ * nodes what it leads to: shards that a table has just got exist only from
+ * COMMIT PREPARED on.  Until then the old map's rows are the same: whoever
+ * changes placements keeps writers out until the end of the transaction.
  * After our commit nothing may be raised: what cannot be finished is a WARNING,
  * and the keeper finishes it (branch.c).
  *
@@ -643,10 +647,10 @@ at_xact_end(XactEvent event, void *arg)
 						 errhint("Use COMMIT: it is atomic over all nodes.")));
 			break;
 		case XACT_EVENT_COMMIT:
-			rh_mapsync_commit();
 			if (used_workers)
 				commit_prepared();
 			rh_branch_finish_adopted(true);
+			rh_mapsync_commit();
 			if (used_workers)
 				reset_all();
 			rh_mapsync_end();

@@ -128,6 +128,17 @@ $maker->query('COMMIT');
 is($messages, '');
 is($c->query("SELECT count(DISTINCT colocation_id) FROM rehouse.tables WHERE relation IN ('p1'::regclass, 'p2'::regclass)"), '1', 'one default group');
 
+# ---- the coordinator has committed, the nodes have not yet ----
+$c->query('CREATE TABLE w (k int PRIMARY KEY); INSERT INTO w SELECT generate_series(1, 100)');
+$c->query("SELECT rehouse.debug_arm('commit-before-commit-prepared', 'wait')");
+$maker->send("SELECT create_distributed_table('w', 'k')");
+$c->poll("SELECT rehouse.debug_waiting('commit-before-commit-prepared')");
+is($reader->query('SELECT count(*) FROM w'), '100', 'a reader is not led to shards that are not there yet');
+$c->query("SELECT rehouse.debug_disarm('commit-before-commit-prepared')");
+($rows, $messages) = $maker->finish;
+is($messages, '');
+is($reader->query('SELECT count(*) FROM w'), '100', 'and finds them when they are');
+
 $_->close for $maker, $reader, $planner, $writer, @load;
 
 # ---- the coordinator's backend is killed in the middle, and while it drops ----
