@@ -172,6 +172,20 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
  * ------------------------------------------------------------------------
  */
 
+/*
+ * The source's next row.  Its nodes make what they keep in the current context
+ * (a sort all of its state), which must live as long as they do.
+ */
+static TupleTableSlot *
+run_source(InsertRun *run)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->css.ss.ps.state->es_query_cxt);
+	TupleTableSlot *slot = ExecProcNode(source_of(run));
+
+	MemoryContextSwitchTo(old);
+	return slot;
+}
+
 /* Take all of the source, when its scans must not see what we insert. */
 static void
 store_source(InsertRun *run)
@@ -183,7 +197,7 @@ store_source(InsertRun *run)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		slot = ExecProcNode(source_of(run));
+		slot = run_source(run);
 		if (TupIsNull(slot))
 			break;
 		tuplestore_puttupleslot(run->stored, slot);
@@ -206,7 +220,7 @@ next_source_row(InsertRun *run)
 		slot = tuplestore_gettupleslot(run->stored, true, false, run->source_slot) ?
 			run->source_slot : NULL;
 	else
-		slot = ExecProcNode(source_of(run));
+		slot = run_source(run);
 	if (TupIsNull(slot))
 	{
 		run->source_done = true;

@@ -48,3 +48,9 @@ SELECT * FROM (SELECT x + 1, y + 1 FROM f WHERE k = 5) z ORDER BY 1, 2
 SELECT * FROM (SELECT max(x), max(y) FROM f WHERE k = 5 GROUP BY id) z ORDER BY 2, 1
 
 SELECT * FROM (SELECT '', 'b', x FROM f WHERE k = 5) z ORDER BY 1, 2, 3 LIMIT 3
+
+-- the source of an INSERT keeps its sorts over all batches of rows
+
+INSERT INTO f (k, id, x, s) SELECT DISTINCT ON (k, id) k, id + 5000, x, s FROM (SELECT k, i * 10 + id AS id, x, s FROM f, generate_series(1, 60) i) r ORDER BY k, id, x, s ON CONFLICT DO NOTHING
+
+INSERT INTO f (k, id, x) SELECT k, id + 9000, x FROM f WHERE x > 1 ORDER BY x, id, k LIMIT 700 RETURNING k, id
