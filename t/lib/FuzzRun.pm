@@ -27,7 +27,7 @@ sub run
 		diag("lost:\n$sql\n$ours->{messages}" . substr($cluster->coordinator->log_text, -3000));
 		die "connection lost\n";
 	}
-	if ($ours->{state} eq '0A000' && $ours->{messages} !~ /is not allowed|cannot be applied/)
+	if ($ours->{state} eq '0A000' && $ours->{messages} !~ /is not allowed/)
 	{
 		my ($why) = $ours->{messages} =~ /^ERROR:\s+(.*)/m;
 		$why =~ s/"[^"]*"/"..."/g;
