@@ -10,8 +10,10 @@
  * others must not be able to stop a keeper.  The hold ends with the transaction,
  * and the keeper comes back where the database is still there.
  *
- * When the extension is dropped, by whatever command, the keeper is woken at
- * the commit, finds itself without one, and leaves.
+ * DROP EXTENSION takes a hold on its own database: the locks of our processes
+ * on the catalog's tables and its own, in another order, would be a deadlock.
+ * However the extension is dropped, the keeper is woken at the commit, finds
+ * itself without one, and leaves.
  *
  *-------------------------------------------------------------------------
  */
@@ -126,6 +128,25 @@ database_needed(Node *statement)
 	return database;
 }
 
+/* Does a statement drop the extension, by a user who may do that? */
+static bool
+drops_extension(Node *statement)
+{
+	DropStmt   *drop = (DropStmt *) statement;
+	Oid			extension;
+	ListCell   *lc;
+
+	if (!IsA(statement, DropStmt) || drop->removeType != OBJECT_EXTENSION)
+		return false;
+	extension = get_extension_oid("rehouse", true);
+	if (!OidIsValid(extension) || !pg_extension_ownercheck(extension, GetUserId()))
+		return false;
+	foreach(lc, drop->objects)
+		if (strcmp(strVal(lfirst(lc)), "rehouse") == 0)
+			return true;
+	return false;
+}
+
 static void
 next_ProcessUtility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 					ProcessUtilityContext context, ParamListInfo params,
@@ -144,6 +165,9 @@ database_ProcessUtility(PlannedStmt *pstmt, const char *query, bool read_only_tr
 						QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	Oid			database = database_needed(pstmt->utilityStmt);
+
+	if (drops_extension(pstmt->utilityStmt))
+		database = MyDatabaseId;
 
 	/* released at the end of the transaction, whatever becomes of it */
 	if (OidIsValid(database))
