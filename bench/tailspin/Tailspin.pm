@@ -35,19 +35,21 @@ sub generate
 	return;
 }
 
-# Start the load: clients that call create_orders(batch) until stop_load, each
-# with a short pause between two calls.  Each call's line goes to a file.
+# Start the load: clients that call create_orders(batch), or another function of the
+# load that answers with a number (call =>), until stop_load, each with a short pause
+# between two calls.  Each call's line goes to a file.
 sub start_load
 {
 	my ($server, %options) = @_;
 	$server->query(sql_file('load.sql'), %options) unless $options{have_function};
-	my $batch = $options{batch} || 20;
+	my $call = $options{call} || 'create_orders(' . ($options{batch} || 20) . ')';
+	my $name = $options{name} || 'load';
 	my $load = { files => [], pids => [], owner => $$, started => time };
 	for my $client (1 .. $options{clients} || 2)
 	{
-		my $file = "$options{dir}/load-$client.log";
+		my $file = "$options{dir}/$name-$client.log";
 		my $pid = fork // die "fork: $!\n";
-		if (!$pid) { run_client($server, $file, $batch, $options{pause} // 0.02); POSIX::_exit(0); }
+		if (!$pid) { run_client($server, $file, $call, $options{pause} // 0.02); POSIX::_exit(0); }
 		push @{ $load->{pids} }, $pid;
 		push @{ $load->{files} }, $file;
 	}
@@ -56,7 +58,7 @@ sub start_load
 
 sub run_client
 {
-	my ($server, $file, $batch, $pause) = @_;
+	my ($server, $file, $call, $pause) = @_;
 	my $stop = 0;
 	$SIG{TERM} = sub { $stop = 1 };
 	open my $log, '>', $file or POSIX::_exit(1);
@@ -67,7 +69,7 @@ sub run_client
 	{
 		$session ||= eval { RehouseSession->new($server, timeout => 600) };
 		my $begin = time;
-		my ($rows, $messages) = $session ? eval { $session->try("SELECT create_orders($batch)") } : ('', "no connection");
+		my ($rows, $messages) = $session ? eval { $session->try("SELECT $call") } : ('', "no connection");
 		$messages = $@ if $@;
 		my $took = time - $begin;
 		my $error = $rows && $rows =~ /^\d+$/ ? '' : ($messages || 'no answer') =~ s/\s+/ /gr;
