@@ -11,9 +11,11 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "src/catalog.h"
 #include "src/transfer_lock.h"
+#include "storage/ipc.h"
 #include "storage/lock.h"
 
 #define MOVER_MODE	RowExclusiveLock
@@ -39,10 +41,28 @@ rh_transfer_lock_ddl(int32 colocation_id)
 	(void) LockAcquire(&tag, DDL_MODE, false, false);
 }
 
+/*
+ * A process that ends outside of a transaction keeps its session locks of this
+ * kind: DDL would wait for nobody, and the next process in its slot be told
+ * that it has the lock already.
+ */
+static void
+release_at_exit(int code, Datum arg)
+{
+	AbortOutOfAnyTransaction();
+	if (session_held && LockHeldByMe(&session_tag, MOVER_MODE))
+		rh_transfer_unlock_session();
+}
+
 bool
 rh_transfer_lock_session(int32 colocation_id)
 {
+	static bool registered = false;
+
 	Assert(!session_held);
+	if (!registered)
+		before_shmem_exit(release_at_exit, (Datum) 0);
+	registered = true;
 	make_tag(&session_tag, colocation_id);
 	session_held = LockAcquire(&session_tag, MOVER_MODE, true, true) != LOCKACQUIRE_NOT_AVAIL;
 	return session_held;
