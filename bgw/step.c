@@ -329,6 +329,37 @@ call_undo(void *arg)
 	undo->undone = rh_transfer_undo(undo->spec);
 }
 
+typedef struct PhaseQuestion
+{
+	int64		step_id;
+	bool		switched;
+} PhaseQuestion;
+
+static void
+ask_phase(void *arg)
+{
+	PhaseQuestion *question = arg;
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(question->step_id)};
+	bool		isnull;
+
+	question->switched = rh_catalog_int8("SELECT pg_catalog.count(*) FROM rehouse.transfers "
+										 "WHERE step_id = $1 AND phase = 'switched'",
+										 1, types, values, &isnull) > 0;
+}
+
+/*
+ * Is its transfer past the cutover?  Then it must get to its end, however long
+ * a node is away: no other transfer of the bucket can begin before.
+ */
+static bool
+is_switched(int64 step_id)
+{
+	PhaseQuestion question = {step_id, false};
+
+	return !rh_keeper_guarded(ask_phase, &question, LOG, NULL) || question.switched;
+}
+
 /*
  * Undo the step's transfer and conclude it.  final is the state that it then has.
  */
@@ -343,7 +374,7 @@ undo_step(Step *step, const char *final)
 	error = rh_mover_try(call_undo, &undo);
 	if (error == NULL)
 		conclude(step->step_id, undo.undone ? final : "done", NO_FAILURE, -1, NULL);
-	else if (step->undo_attempts + 1 >= UNDO_ATTEMPTS)
+	else if (step->undo_attempts + 1 >= UNDO_ATTEMPTS && !is_switched(step->step_id))
 	{
 		/* what is left on a node is in rehouse.cleanup, for the sweeper */
 		conclude(step->step_id, final, FAILED_UNDO, -1, error_text(error));

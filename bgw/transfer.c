@@ -504,6 +504,20 @@ settle_nodes_of(const RhTransferSpec *spec)
 	}
 }
 
+/* Past the cutover nothing is undone: what is left to do is done. */
+static void
+finish_switched(RhTransferSpec *spec)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	RhTransfer *t = make_transfer(spec, NULL);
+
+	t->phase = RH_PHASE_SWITCHED;
+	describe(t);
+	finish(t);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(t->context);
+}
+
 bool
 rh_transfer_undo(const RhTransferSpec *spec)
 {
@@ -523,6 +537,11 @@ rh_transfer_undo(const RhTransferSpec *spec)
 	rh_debug_point("transfer-undo");
 	if (phase == RH_PHASE_NONE)
 		return true;
+	if (phase == RH_PHASE_SWITCHED)
+	{
+		finish_switched(&copy);
+		return false;
+	}
 	settle_nodes_of(spec);
 	MemoryContextSwitchTo(caller);
 	rh_cleanup_step(spec, phase == RH_PHASE_UNDONE);
