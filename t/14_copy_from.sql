@@ -71,7 +71,8 @@ SELECT format('COPY plain (k, name, at, amount) FROM %L WITH (FORMAT binary)', :
 SELECT is(:ROW_COUNT, 1000, 'binary from a file, and the command tag');
 SELECT is((SELECT count(*)::int FROM contents('plain', 'k, name') r WHERE r ~ '^.1[0-9]{3},1'), 1000, 'all rows of it');
 SELECT is((SELECT count(DISTINCT server)::int FROM t.shard_rows('plain') WHERE row_count > 0), 2, 'rows are on both nodes');
-SELECT format('rm -f %L', :'file') AS c \gset
+\setenv COPY_FILE :file
+\! rm -f "$COPY_FILE"
 COPY plain (k) FROM PROGRAM 'seq 5000 5009';
 SELECT is(:ROW_COUNT, 10, 'from a program');
 
