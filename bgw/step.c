@@ -173,21 +173,29 @@ record_progress(void *arg)
 		Float8GetDatum(progress->pause_ms)
 	};
 
+	rh_debug_point("step-progress");
 	rh_catalog_write("UPDATE rehouse.job_steps SET phase = NULLIF($2, ''), waits_for = NULLIF($3, ''), "
 					 "bytes_done = $4, bytes_total = NULLIF($5, 0), pause_ms = NULLIF($6, 0) "
 					 "WHERE step_id = $1", 6, types, values, NULL, NULL);
 }
 
-/* A transfer may take hours: what writing its progress allocates is freed each time. */
+/*
+ * A transfer may take hours: what writing its progress allocates is freed each time.
+ * A failure ends the run: the abort has taken the connections to nodes with it,
+ * and the transfer lock, so that DDL may run beside us from here on.
+ */
 static void
 write_progress(ProgressRecord *record)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rehouse progress",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
+	ErrorData  *error = NULL;
+	bool		written = rh_keeper_guarded(record_progress, record, LOG, &error);
 
-	rh_keeper_guarded(record_progress, record, LOG, NULL);
 	MemoryContextSwitchTo(caller);
+	if (!written)
+		ThrowErrorData(error);
 	MemoryContextDelete(context);
 }
 
