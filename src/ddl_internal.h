@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * ddl_internal.h
- *	  What ddl.c finds out about a statement and ddl_shards.c does.
+ *	  What is found out about a DDL statement, and done on the shards.
+ *
+ * ddl.c looks at what kind of statement it is; the files ddl_*.c each know one
+ * kind, and fill in what ddl_shards.c does once the shell has been changed.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,7 +12,9 @@
 #define RH_DDL_INTERNAL_H
 
 #include "postgres.h"
+#include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "shmem/map.h"
 #include "src/ddl.h"
 
 /* A statement with one hole. */
@@ -40,4 +45,41 @@ struct RhDdl
 	List	   *tables;			/* RhDdlTable */
 };
 
-#endif							/* RH_DDL_INTERNAL_H */
+/*
+ * The distributed table that a RangeVar names, or one of whose indexes it
+ * names; else InvalidOid.
+ */
+extern Oid rh_ddl_relation(const RangeVar *relation, RhTable *table);
+
+/*
+ * Add a table to the statement, once (*ddl is made with the first); takes its
+ * group's transfer lock.  for_owner: raises 42501 for others before that.
+ */
+extern RhDdlTable *rh_ddl_add_table(RhDdl **ddl, Oid relid, bool for_owner);
+
+/* A statement for every shard: before, its name (or its schema's), after. */
+extern void rh_ddl_add_fixed(RhDdlTable *entry, const char *before, bool only_schema,
+							 const char *after);
+
+/*
+ * The statement as it was written, for every shard.  Made at once, while its
+ * names still mean the shell.
+ */
+extern void rh_ddl_add_written(RhDdlTable *entry, const char *sql);
+
+/* Remember what the table has: what is new afterwards goes to the shards. */
+extern void rh_ddl_note_objects(RhDdlTable *entry);
+
+/* Raises 55000 where the shell has rows from before it was distributed. */
+extern void rh_ddl_refuse_old_rows(Oid relid, const char *command);
+
+/* The kinds of statements: each adds to *ddl, or raises 0A000, or does nothing. */
+extern void rh_ddl_alter(RhDdl **ddl, Node **node, const char *sql);
+extern void rh_ddl_index(RhDdl **ddl, IndexStmt *statement);
+extern void rh_ddl_drop_index(RhDdl **ddl, DropStmt *statement);
+extern void rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql);
+extern void rh_ddl_trigger(RhDdl **ddl, CreateTrigStmt *statement);
+extern void rh_ddl_drop_trigger(RhDdl **ddl, DropStmt *statement);
+extern void rh_ddl_grant(RhDdl **ddl, GrantStmt *statement);
+
+#endif /* RH_DDL_INTERNAL_H */

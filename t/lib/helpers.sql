@@ -135,3 +135,64 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
+
+-- What the catalog says of a table, a line for each thing that a shard must have as its shell has
+-- it: REL stands for the table's name as a literal.  Defaults from sequences, identities, comments
+-- and TRUNCATE triggers are the shell's alone, the constraint rehouse_hash_range is the shards'.
+CREATE FUNCTION t.catalog_query() RETURNS text LANGUAGE sql IMMUTABLE AS $f$ SELECT $q$
+    SELECT string_agg(line, E'\n' ORDER BY line COLLATE "C") FROM (
+        SELECT concat_ws(' ', 'table', relpersistence, relreplident, am.amname, 'owner', relowner::regrole, 'security', relrowsecurity, relforcerowsecurity,
+                         'options', c.reloptions, (SELECT reloptions FROM pg_class WHERE oid = c.reltoastrelid)) AS line
+        FROM pg_class c LEFT JOIN pg_am am ON am.oid = relam WHERE c.oid = REL::regclass
+        UNION ALL
+        SELECT concat_ws(' ', 'column', row_number() OVER (ORDER BY attnum), attname, format_type(atttypid, atttypmod), attnotnull, attcollation::regcollation,
+                         'storage', attstorage, attcompression, attstattarget, (SELECT array_agg(o) FROM unnest(attoptions) o WHERE starts_with(o, 'n_distinct')),
+                         CASE WHEN attgenerated <> '' THEN 'generated ' ELSE 'default ' END
+                         || CASE WHEN pg_get_expr(adbin, adrelid) !~ 'nextval\(' THEN pg_get_expr(adbin, adrelid) END)
+        FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE attrelid = REL::regclass AND attnum > 0 AND NOT attisdropped
+        UNION ALL
+        SELECT concat_ws(' ', 'constraint', conname, pg_get_constraintdef(oid), convalidated, connoinherit, condeferrable, condeferred)
+        FROM pg_constraint WHERE conrelid = REL::regclass AND contype <> 't' AND conname <> 'rehouse_hash_range'
+        UNION ALL
+        SELECT concat_ws(' ', 'index', pg_get_indexdef(indexrelid), indisvalid, indisready, indisclustered, indisreplident, indimmediate,
+                         (SELECT array_agg(attstattarget ORDER BY attnum) FROM pg_attribute WHERE attrelid = indexrelid))
+        FROM pg_index WHERE indrelid = REL::regclass
+        UNION ALL
+        SELECT concat_ws(' ', 'trigger', pg_get_triggerdef(oid), tgenabled)
+        FROM pg_trigger WHERE tgrelid = REL::regclass AND NOT tgisinternal AND tgtype & 28 <> 0
+        UNION ALL
+        SELECT concat_ws(' ', 'statistics', stxname, regexp_replace(pg_get_statisticsobjdef(oid), '^CREATE STATISTICS \S+', ''), stxstattarget, stxowner::regrole)
+        FROM pg_statistic_ext WHERE stxrelid = REL::regclass
+        UNION ALL
+        SELECT concat_ws(' ', 'policy', polname, polcmd, polpermissive, polroles::regrole[], pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
+        FROM pg_policy WHERE polrelid = REL::regclass
+        UNION ALL
+        SELECT concat_ws(' ', 'grant', grantee::regrole, privilege_type, is_grantable)
+        FROM pg_class c, aclexplode(coalesce(relacl, acldefault('r', relowner))) WHERE c.oid = REL::regclass
+        UNION ALL
+        SELECT concat_ws(' ', 'grant', grantee::regrole, privilege_type, attname, is_grantable)
+        FROM pg_attribute, aclexplode(attacl) WHERE attrelid = REL::regclass AND NOT attisdropped AND attnum > 0) lines $q$ $f$;
+
+-- How the shards differ from the shell, as committed: no rows when all are as they should be.
+CREATE FUNCTION t.shard_differences(relation regclass) RETURNS SETOF text LANGUAGE plpgsql SET search_path = pg_catalog
+AS $$
+DECLARE
+    shell     text;
+    namespace text := (SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = relation);
+    shard     record;
+BEGIN
+    EXECUTE replace(t.catalog_query(), 'REL', quote_literal(relation::text)) INTO shell;
+    FOR shard IN SELECT * FROM run_command_on_shards(relation, replace(t.catalog_query(), 'REL', '''%s''')) LOOP
+        IF NOT shard.success THEN
+            RETURN NEXT shard.shardid || ': ' || shard.result;
+            CONTINUE;
+        END IF;
+        -- the bucket's schemas are called as the shell's
+        shard.result := regexp_replace(shard.result, '"?(\m[a-z]\w*)_[0-9]{6,}(_[0-9]+)?"?\.', '\1.', 'g');
+        RETURN QUERY SELECT format('shard %s lacks: %s', shard.shardid, l)
+                     FROM (SELECT regexp_split_to_table(shell, E'\n') EXCEPT ALL SELECT regexp_split_to_table(shard.result, E'\n')) d(l);
+        RETURN QUERY SELECT format('shard %s has: %s', shard.shardid, l)
+                     FROM (SELECT regexp_split_to_table(shard.result, E'\n') EXCEPT ALL SELECT regexp_split_to_table(shell, E'\n')) d(l);
+    END LOOP;
+END $$;

@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_grant.c
+ *	  GRANT and REVOKE on distributed tables.
+ *
+ * Printed anew for each distributed table that the statement reaches.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "shmem/map.h"
+#include "src/ddl_internal.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* "SELECT (a, b), UPDATE" as it was written; NIL is ALL PRIVILEGES. */
+static char *
+print_privileges(List *privileges)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	initStringInfo(&buf);
+	if (privileges == NIL)
+		return "ALL PRIVILEGES";
+	foreach(lc, privileges)
+	{
+		AccessPriv *privilege = lfirst_node(AccessPriv, lc);
+
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "",
+						 privilege->priv_name != NULL ? privilege->priv_name : "ALL PRIVILEGES");
+		foreach(lc2, privilege->cols)
+			appendStringInfo(&buf, "%s%s%s", lc2 == list_head(privilege->cols) ? " (" : ", ",
+							 quote_identifier(strVal(lfirst(lc2))),
+							 lnext(privilege->cols, lc2) == NULL ? ")" : "");
+	}
+	return buf.data;
+}
+
+static char *
+print_roles(List *roles)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, roles)
+	{
+		RoleSpec   *role = lfirst_node(RoleSpec, lc);
+
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "",
+						 role->roletype == ROLESPEC_PUBLIC ? "PUBLIC" :
+						 quote_identifier(get_rolespec_name(role)));
+	}
+	return buf.data;
+}
+
+/* GRANT and REVOKE on tables, printed anew for each distributed one. */
+void
+rh_ddl_grant(RhDdl **ddl, GrantStmt *statement)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+	char	   *before;
+	char	   *after;
+	RhTable		table;
+
+	if (statement->objtype != OBJECT_TABLE)
+		return;
+	if (statement->targtype == ACL_TARGET_ALL_IN_SCHEMA)
+	{
+		RhTable    *tables;
+		int			count = rh_map_tables(0, &tables);
+
+		foreach(lc, statement->objects)
+		{
+			Oid			nspid = get_namespace_oid(strVal(lfirst(lc)), true);
+
+			for (int i = 0; i < count; i++)
+				if (get_rel_namespace(tables[i].relid) == nspid)
+					relids = lappend_oid(relids, tables[i].relid);
+		}
+	}
+	else if (statement->targtype == ACL_TARGET_OBJECT)
+	{
+		foreach(lc, statement->objects)
+		{
+			Oid			relid = rh_ddl_relation(lfirst_node(RangeVar, lc), &table);
+
+			if (OidIsValid(relid))
+				relids = list_append_unique_oid(relids, relid);
+		}
+	}
+	if (relids == NIL)
+		return;
+	before = psprintf("%s%s ON TABLE ",
+					  statement->is_grant ? "GRANT " :
+					  statement->grant_option ? "REVOKE GRANT OPTION FOR " : "REVOKE ",
+					  print_privileges(statement->privileges));
+	after = psprintf(" %s %s%s%s", statement->is_grant ? "TO" : "FROM",
+					 print_roles(statement->grantees),
+					 statement->is_grant && statement->grant_option ? " WITH GRANT OPTION" : "",
+					 !statement->is_grant && statement->behavior == DROP_CASCADE ? " CASCADE" : "");
+	foreach(lc, relids)
+		rh_ddl_add_fixed(rh_ddl_add_table(ddl, lfirst_oid(lc), false), before, false, after);
+}

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_rename.c
+ *	  RENAME of distributed tables and of what belongs to them.
+ *
+ * The statement goes to the shards as it was written.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "shmem/map.h"
+#include "src/ddl_guard.h"
+#include "src/ddl_internal.h"
+
+void
+rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
+{
+	RhTable		table;
+	Oid			relid;
+
+	if (statement->relation == NULL)
+		return;
+	relid = rh_ddl_relation(statement->relation, &table);
+	if (!OidIsValid(relid))
+		return;
+	switch (statement->renameType)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_INDEX:
+		case OBJECT_COLUMN:
+		case OBJECT_TABCONSTRAINT:
+		case OBJECT_TRIGGER:
+			rh_ddl_add_written(rh_ddl_add_table(ddl, relid, true), sql);
+			break;
+		default:
+			rh_ddl_refuse(relid, "this form of RENAME");
+	}
+}
