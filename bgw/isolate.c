@@ -21,7 +21,6 @@
 #include "postgres.h"
 
 #include "bgw/job.h"
-#include "bgw/json.h"
 #include "catalog/pg_type.h"
 #include "src/catalog.h"
 #include "utils/builtins.h"
@@ -94,65 +93,23 @@ node_for_rest(const TenantBucket *bucket, int32 target)
 	return (int32) node_id;
 }
 
-/* The number of a new bucket. */
-static int64
-new_bucket(void)
-{
-	bool		isnull;
-
-	return rh_catalog_int8("SELECT pg_catalog.nextval('rehouse.bucket_id_seq')", 0, NULL, NULL,
-						   &isnull);
-}
-
-/* Append one of the buckets that the split makes. */
-static void
-add_target(StringInfo targets, int32 node_id, int64 min, int64 max, const char *tenant)
-{
-	RhJson		json;
-
-	if (min > max)
-		return;
-	rh_json_begin(&json);
-	rh_json_number(&json, "bucket", new_bucket());
-	rh_json_number(&json, "node", node_id);
-	rh_json_number(&json, "min", min);
-	rh_json_number(&json, "max", max);
-	if (tenant != NULL)
-		rh_json_text(&json, "tenant", tenant);
-	appendStringInfo(targets, "%s%s", targets->len > 1 ? ", " : "", rh_json_end(&json));
-}
-
 /* The step that splits the tenant's bucket. */
 static void
 add_isolation(int64 job_id, int stage, const TenantBucket *bucket, int32 hash,
 			  const char *tenant, int32 target)
 {
 	int32		rest = node_for_rest(bucket, target);
-	StringInfoData targets;
-	Oid			types[] = {INT8OID, INT4OID, INT8OID, INT4OID, TEXTOID, TEXTOID};
-	Datum		values[6];
+	RhNode		node = rh_job_find_node(target);
+	StringInfoData pieces;
 
-	initStringInfo(&targets);
-	appendStringInfoChar(&targets, '[');
-	add_target(&targets, rest, bucket->hash_min, (int64) hash - 1, NULL);
-	add_target(&targets, target, hash, hash, tenant);
-	add_target(&targets, rest, (int64) hash + 1, bucket->hash_max, NULL);
-	appendStringInfoChar(&targets, ']');
-
-	values[0] = Int64GetDatum(job_id);
-	values[1] = Int32GetDatum(stage);
-	values[2] = Int64GetDatum(bucket->bucket_id);
-	values[3] = Int32GetDatum(target);
-	values[4] = CStringGetTextDatum(tenant);
-	values[5] = CStringGetTextDatum(targets.data);
-	rh_catalog_write("INSERT INTO rehouse.job_steps (job_id, stage, kind, description, "
-					 "colocation_id, bucket_id, source_node, target_node, bytes_total, args) "
-					 "SELECT $1, $2, 'isolate', pg_catalog.format('isolate tenant %s of shard group %s on %s:%s', "
-					 "$5, b.bucket_id, n.node_name, n.node_port), b.colocation_id, b.bucket_id, "
-					 "b.node_id, $4, z.bytes, pg_catalog.jsonb_build_object('targets', $6::pg_catalog.jsonb) "
-					 "FROM rehouse.buckets b JOIN rehouse.nodes n ON n.node_id = $4 "
-					 "LEFT JOIN rehouse.bucket_sizes z ON z.bucket_id = b.bucket_id "
-					 "WHERE b.bucket_id = $3", 6, types, values, NULL, NULL);
+	initStringInfo(&pieces);
+	rh_job_add_piece(&pieces, rest, bucket->hash_min, (int64) hash - 1, NULL);
+	rh_job_add_piece(&pieces, target, hash, hash, tenant);
+	rh_job_add_piece(&pieces, rest, (int64) hash + 1, bucket->hash_max, NULL);
+	rh_job_add_split(job_id, stage, "isolate",
+					 psprintf("isolate tenant %s of shard group %lld on %s:%d", tenant,
+							  (long long) bucket->bucket_id, node.host, node.port),
+					 bucket->bucket_id, target, pieces.data);
 }
 
 /* From now on the node is the tenant's: rebalancing leaves it alone. */

@@ -351,6 +351,8 @@ rh_job_create(const char *kind, const char *args, Oid userid)
 		return create_drain(args, userid);
 	if (strcmp(kind, "isolate") == 0)
 		return rh_job_create_isolation(args, userid);
+	if (strcmp(kind, "split") == 0)
+		return rh_job_create_split(args, userid);
 	elog(ERROR, "unknown kind of job: \"%s\"", kind);
 }
 

@@ -12,6 +12,8 @@
 
 #include "postgres.h"
 #include "bgw/request.h"
+#include "lib/stringinfo.h"
+#include "shmem/map.h"
 #include "utils/elog.h"
 #include "utils/timestamp.h"
 
@@ -48,6 +50,28 @@ extern RhAnswer rh_job_cancel(const char *args);
 
 /* bgw/isolate.c, in the keeper, in a transaction. */
 extern RhAnswer rh_job_create_isolation(const char *args, Oid userid);
+
+/* bgw/split.c, in the keeper, in a transaction. */
+extern RhAnswer rh_job_create_split(const char *args, Oid userid);
+
+/*
+ * bgw/split.c, in the keeper: the buckets that a bucket is split into are
+ * collected as JSON, and become a step.  A piece without hashes (min > max) is
+ * left out; tenant is NULL unless the piece is made for one.
+ */
+extern void rh_job_add_piece(StringInfo pieces, int32 node_id, int64 min, int64 max,
+							 const char *tenant);
+extern void rh_job_add_split(int64 job_id, int stage, const char *kind, const char *description,
+							 int64 bucket_id, int32 target_node, const char *pieces);
+
+/*
+ * bgw/job_functions.c, in a session or the keeper: the node of this id, the
+ * bucket of a shard that can be moved, or an error (42704); refuse a node that
+ * may not have shards (55000).
+ */
+extern RhNode rh_job_find_node(int32 node_id);
+extern RhPlacement rh_job_find_shard(int64 shard_id);
+extern void rh_job_check_target(const RhNode *node);
 
 /*
  * bgw/job.c, in the keeper: for those who make jobs.  Insert the job's row; add

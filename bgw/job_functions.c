@@ -269,8 +269,8 @@ find_node(const char *host, int port)
 			 errhint("See citus_nodes.")));
 }
 
-static RhNode
-find_node_by_id(int32 node_id)
+RhNode
+rh_job_find_node(int32 node_id)
 {
 	RhNode		node;
 
@@ -306,9 +306,8 @@ rh_drain_node(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The bucket of a shard that can be moved, or an error. */
-static RhPlacement
-find_shard(int64 shard_id)
+RhPlacement
+rh_job_find_shard(int64 shard_id)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(shard_id)};
@@ -327,9 +326,8 @@ find_shard(int64 shard_id)
 	return placement;
 }
 
-/* Refuse a node that may not have shards. */
-static void
-check_target(const RhNode *node)
+void
+rh_job_check_target(const RhNode *node)
 {
 	if (!node->is_active)
 		ereport(ERROR,
@@ -352,7 +350,7 @@ check_source(int64 shard_id, const RhPlacement *placement, const RhNode *source)
 
 	if (placement->node_id == source->node_id)
 		return;
-	actual = find_node_by_id(placement->node_id);
+	actual = rh_job_find_node(placement->node_id);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("shard %lld is not on node \"%s:%d\"", (long long) shard_id,
@@ -369,7 +367,7 @@ request_move(int64 shard_id, const RhNode *source, const RhNode *target)
 {
 	for (;;)
 	{
-		RhPlacement placement = find_shard(shard_id);
+		RhPlacement placement = rh_job_find_shard(shard_id);
 		RhJson		json;
 		RhAnswer	answer;
 
@@ -381,7 +379,7 @@ request_move(int64 shard_id, const RhNode *source, const RhNode *target)
 			return 0;
 		}
 		check_source(shard_id, &placement, source);
-		check_target(target);
+		rh_job_check_target(target);
 		rh_json_begin(&json);
 		rh_json_number(&json, "bucket", placement.bucket_id);
 		rh_json_number(&json, "source", source->node_id);
@@ -427,8 +425,8 @@ rh_move_shard_by_id(PG_FUNCTION_ARGS)
 	RhNode		target;
 
 	rh_wait_check_transaction("move a shard");
-	source = find_node_by_id(PG_GETARG_INT32(1));
-	target = find_node_by_id(PG_GETARG_INT32(2));
+	source = rh_job_find_node(PG_GETARG_INT32(1));
+	target = rh_job_find_node(PG_GETARG_INT32(2));
 	move_shard(PG_GETARG_INT64(0), &source, &target);
 	PG_RETURN_VOID();
 }

@@ -6,7 +6,7 @@
 CREATE SEQUENCE rehouse.job_id_seq;
 CREATE TABLE rehouse.jobs (
     job_id       bigint PRIMARY KEY DEFAULT pg_catalog.nextval('rehouse.job_id_seq'),
-    kind         text NOT NULL CHECK (kind IN ('rebalance', 'move', 'drain', 'isolate', 'distribute')),
+    kind         text NOT NULL CHECK (kind IN ('rebalance', 'move', 'drain', 'isolate', 'split', 'distribute')),
     state        text NOT NULL DEFAULT 'scheduled'
                  CHECK (state IN ('scheduled', 'running', 'finished', 'cancelling', 'cancelled', 'failing', 'failed')),
     description  text NOT NULL,

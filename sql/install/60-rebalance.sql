@@ -28,6 +28,15 @@ INSERT INTO rehouse.rebalance_strategies VALUES
     ('by_disk_size', true, 'pg_catalog.citus_shard_cost_by_disk_size', 'pg_catalog.citus_node_capacity_1',
      'pg_catalog.citus_shard_allowed_on_node_true', 0.1, 0.01, 0.5);
 
+-- The strategies, in the documented form.
+CREATE VIEW rehouse.pg_dist_rebalance_strategy AS
+SELECT s.name, s.is_default AS default_strategy, s.shard_cost_function, s.node_capacity_function,
+       s.shard_allowed_on_node_function, s.default_threshold, s.minimum_threshold, s.improvement_threshold
+  FROM rehouse.rebalance_strategies s;
+ALTER VIEW rehouse.pg_dist_rebalance_strategy SET SCHEMA pg_catalog;
+COMMENT ON VIEW pg_catalog.pg_dist_rebalance_strategy IS 'the rebalance strategies, in the documented form';
+GRANT SELECT ON pg_catalog.pg_dist_rebalance_strategy TO PUBLIC;
+
 -- Add a strategy made of three functions.
 CREATE FUNCTION pg_catalog.citus_add_rebalance_strategy(
     name name, shard_cost_function regproc, node_capacity_function regproc,
