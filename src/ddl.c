@@ -7,12 +7,12 @@
  * names, types and privileges, and locks the shell as it always does.  Then the
  * same goes to every shard, in the same two-phase commit.  New indexes,
  * constraints and triggers are printed from the catalog (shard_ddl.c), so that
- * they have the same names; other ALTER TABLE and RENAME statements are sent
- * as they were written, with the shards' names put in.
+ * they have the same names; so are the parts of ALTER TABLE (ddl_alter.c).
+ * RENAME is sent as it was written, with the shards' names put in.
  *
  * The rows that a shell may still have are old.  What would look at them must
- * not: constraints are added to the shell without a scan and marked valid,
- * other commands that scan are refused until the old rows have been truncated.
+ * not: constraints are added to the shell without a scan and marked valid, and
+ * before other commands that scan or rewrite the rows are set aside (shell.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +26,7 @@
 #include "parser/parser.h"
 #include "shmem/map.h"
 #include "src/ddl.h"
+#include "src/ddl_alter.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
 #include "src/names.h"
@@ -103,8 +104,20 @@ rh_ddl_tables(RhDdl *ddl)
 	ListCell   *lc;
 
 	foreach(lc, ddl->tables)
-		relids = lappend_oid(relids, ((RhDdlTable *) lfirst(lc))->relid);
+	{
+		RhDdlTable *entry = lfirst(lc);
+
+		relids = lappend_oid(relids, entry->relid);
+		if (entry->alter != NULL)
+			relids = list_concat_unique_oid(relids, entry->alter->related);
+	}
 	return relids;
+}
+
+Node *
+rh_ddl_next(RhDdl *ddl)
+{
+	return rh_ddl_alter_next(ddl);
 }
 
 /* Remember what the table has, to find what is new afterwards. */
@@ -282,7 +295,7 @@ rh_ddl_prepare(Node **statement, const char *sql)
 	switch (nodeTag(*statement))
 	{
 		case T_AlterTableStmt:
-			rh_ddl_alter(&ddl, statement, sql);
+			rh_ddl_alter(&ddl, statement);
 			break;
 		case T_IndexStmt:
 			rh_ddl_index(&ddl, castNode(IndexStmt, *statement));

@@ -39,7 +39,8 @@
 typedef struct TouchedTable
 {
 	Oid			relid;
-	Oid			referenced;		/* of a foreign key; excused when it has gone */
+	Oid			referenced;		/* of a foreign key; excused when it has gone or
+								 * is altered: CASCADE does the same on the shards */
 	const char *what;
 } TouchedTable;
 
@@ -105,7 +106,8 @@ rh_ddl_scope_check(RhDdlScope *scope)
 		TouchedTable *touched = lfirst(lc);
 
 		if (was_dropped(scope, touched->relid) || was_dropped(scope, touched->referenced) ||
-			list_member_oid(scope->allowed, touched->relid))
+			list_member_oid(scope->allowed, touched->relid) ||
+			list_member_oid(scope->allowed, touched->referenced))
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

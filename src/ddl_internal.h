@@ -25,6 +25,9 @@ typedef struct RhDdlFixed
 	const char *after;
 } RhDdlFixed;
 
+/* An ALTER TABLE or ALTER INDEX: src/ddl_alter.h. */
+typedef struct RhDdlAlter RhDdlAlter;
+
 /* One table's part of a statement. */
 typedef struct RhDdlTable
 {
@@ -37,12 +40,15 @@ typedef struct RhDdlTable
 	bool		replace_trigger;
 	List	   *fixed;			/* RhDdlFixed */
 	bool		new_owner;		/* who must be allowed to use the bucket's schema */
+	RhDdlAlter *alter;			/* or NULL */
 	List	   *per_bucket;		/* of List of statements, prepared beforehand */
 } RhDdlTable;
 
 struct RhDdl
 {
 	List	   *tables;			/* RhDdlTable */
+	List	   *later;			/* statements that run on the shell after the first */
+	List	   *suspended_keys;	/* foreign keys marked not valid for its length */
 };
 
 /*
@@ -74,7 +80,8 @@ extern void rh_ddl_note_objects(RhDdlTable *entry);
 extern void rh_ddl_refuse_old_rows(Oid relid, const char *command);
 
 /* The kinds of statements: each adds to *ddl, or raises 0A000, or does nothing. */
-extern void rh_ddl_alter(RhDdl **ddl, Node **node, const char *sql);
+extern void rh_ddl_alter(RhDdl **ddl, Node **node);
+extern Node *rh_ddl_alter_next(RhDdl *ddl);
 extern void rh_ddl_index(RhDdl **ddl, IndexStmt *statement);
 extern void rh_ddl_drop_index(RhDdl **ddl, DropStmt *statement);
 extern void rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql);

@@ -18,10 +18,12 @@
 #include "shmem/map.h"
 #include "src/catalog.h"
 #include "src/conn.h"
+#include "src/ddl_alter.h"
 #include "src/ddl_internal.h"
 #include "src/distribute.h"
 #include "src/names.h"
 #include "src/shard_ddl.h"
+#include "src/shell.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -63,6 +65,7 @@ static List *
 bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
 {
 	List	   *statements = NIL;
+	List	   *new_objects = NIL;
 	ListCell   *lc;
 
 	if (entry->per_bucket != NIL)
@@ -72,10 +75,11 @@ bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
 	if (entry->new_owner)
 		statements = list_concat(statements, rh_shard_ddl_schema(entry->relid, bucket));
 	if (entry->find_new)
-		statements = list_concat(statements,
-								 rh_shard_ddl_new_objects(entry->relid, bucket,
-														  entry->old_indexes,
-														  entry->old_constraints));
+		new_objects = rh_shard_ddl_new_objects(entry->relid, bucket, entry->old_indexes,
+											   entry->old_constraints);
+	if (entry->alter != NULL)
+		new_objects = rh_ddl_alter_statements(entry, bucket, position, new_objects);
+	statements = list_concat(statements, new_objects);
 	if (entry->trigger != NULL)
 		statements = list_concat(statements,
 								 rh_shard_ddl_trigger(entry->relid, bucket, entry->trigger,
@@ -113,6 +117,11 @@ run_on_shards(RhDdlTable *entry)
 	List	   *nodes = NIL;
 	ListCell   *lc;
 
+	if (entry->alter != NULL)
+	{
+		dependencies = list_concat(dependencies, entry->alter->dependencies);
+		rh_ddl_columns_settle(entry, placements, count);
+	}
 	for (int i = 0; i < count; i++)
 		nodes = list_append_unique_int(nodes, placements[i].node_id);
 	list_sort(nodes, list_int_cmp);
@@ -140,10 +149,13 @@ rh_ddl_run(RhDdl *ddl)
 	ListCell   *lc;
 
 	CommandCounterIncrement();
+	rh_shell_restore_foreign_keys(ddl->suspended_keys);
 	foreach(lc, ddl->tables)
 	{
-		RhDdlTable   *entry = lfirst(lc);
+		RhDdlTable *entry = lfirst(lc);
 
+		if (entry->alter != NULL && entry->alter->index == NULL)
+			rh_ddl_alter_finish_shell(entry);
 		if (entry->find_new)
 			check_new_objects(entry);
 		run_on_shards(entry);

@@ -120,43 +120,73 @@ uses_sequence(Node *node, void *context)
 	return expression_tree_walker(node, uses_sequence, context);
 }
 
-/* DEFAULT or GENERATED of a column; defaults from sequences stay with the shell. */
-static void
-append_default(StringInfo buf, Relation shell, Form_pg_attribute attribute, List *context)
+Node *
+rh_shard_ddl_default_expr(Relation shell, AttrNumber attnum)
 {
 	TupleConstr *constr = shell->rd_att->constr;
-	Node	   *expr = NULL;
-	char	   *text;
 
-	if (!attribute->atthasdef || constr == NULL)
-		return;
+	if (!TupleDescAttr(shell->rd_att, attnum - 1)->atthasdef || constr == NULL)
+		return NULL;
 	for (int i = 0; i < constr->num_defval; i++)
-		if (constr->defval[i].adnum == attribute->attnum)
-			expr = stringToNode(constr->defval[i].adbin);
-	if (expr == NULL)
-		return;
-	if (attribute->attgenerated == '\0' && uses_sequence(expr, NULL))
-		return;
-	text = deparse_expression(expr, context, false, false);
-	if (attribute->attgenerated == ATTRIBUTE_GENERATED_STORED)
-		appendStringInfo(buf, " GENERATED ALWAYS AS (%s) STORED", text);
-	else
-		appendStringInfo(buf, " DEFAULT %s", text);
+		if (constr->defval[i].adnum == attnum)
+			return stringToNode(constr->defval[i].adbin);
+	return NULL;
 }
 
-static void
-append_column(StringInfo buf, Relation shell, Form_pg_attribute attribute, List *context)
+bool
+rh_shard_ddl_uses_sequence(Node *expr)
 {
-	appendStringInfo(buf, "%s %s", quote_identifier(NameStr(attribute->attname)),
-					 format_type_extended(attribute->atttypid, attribute->atttypmod,
-										  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
-	if (CompressionMethodIsValid(attribute->attcompression))
-		appendStringInfo(buf, " COMPRESSION %s",
+	return uses_sequence(expr, NULL);
+}
+
+char *
+rh_shard_ddl_default(Relation shell, AttrNumber attnum)
+{
+	Node	   *expr = rh_shard_ddl_default_expr(shell, attnum);
+	bool		generated = TupleDescAttr(shell->rd_att, attnum - 1)->attgenerated != '\0';
+	char	   *text;
+
+	if (expr == NULL || (!generated && uses_sequence(expr, NULL)))
+		return NULL;
+	qualify_names();
+	text = deparse_expression(expr, deparse_context_for(RelationGetRelationName(shell),
+														RelationGetRelid(shell)), false, false);
+	PopOverrideSearchPath();
+	return psprintf(generated ? "GENERATED ALWAYS AS (%s) STORED" : "DEFAULT %s", text);
+}
+
+char *
+rh_shard_ddl_column_type(Relation shell, AttrNumber attnum, bool with_compression)
+{
+	Form_pg_attribute attribute = TupleDescAttr(shell->rd_att, attnum - 1);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, format_type_extended(attribute->atttypid, attribute->atttypmod,
+													  FORMAT_TYPE_TYPEMOD_GIVEN |
+													  FORMAT_TYPE_FORCE_QUALIFY));
+	if (with_compression && CompressionMethodIsValid(attribute->attcompression))
+		appendStringInfo(&buf, " COMPRESSION %s",
 						 GetCompressionMethodName(attribute->attcompression));
 	if (OidIsValid(attribute->attcollation) &&
 		attribute->attcollation != get_typcollation(attribute->atttypid))
-		appendStringInfo(buf, " COLLATE %s", generate_collation_name(attribute->attcollation));
-	append_default(buf, shell, attribute, context);
+	{
+		qualify_names();
+		appendStringInfo(&buf, " COLLATE %s", generate_collation_name(attribute->attcollation));
+		PopOverrideSearchPath();
+	}
+	return buf.data;
+}
+
+static void
+append_column(StringInfo buf, Relation shell, Form_pg_attribute attribute)
+{
+	char	   *default_text = rh_shard_ddl_default(shell, attribute->attnum);
+
+	appendStringInfo(buf, "%s %s", quote_identifier(NameStr(attribute->attname)),
+					 rh_shard_ddl_column_type(shell, attribute->attnum, true));
+	if (default_text != NULL)
+		appendStringInfo(buf, " %s", default_text);
 	if (attribute->attnotnull)
 		appendStringInfoString(buf, " NOT NULL");
 }
@@ -369,8 +399,6 @@ rh_shard_ddl_schema(Oid shell, const RhPlacement *bucket)
 static char *
 create_table(Relation shell, const RhPlacement *bucket, const char *shard)
 {
-	List	   *context = deparse_context_for(RelationGetRelationName(shell),
-											  RelationGetRelid(shell));
 	StringInfoData buf;
 	StringInfoData options;
 	bool		first = true;
@@ -384,7 +412,7 @@ create_table(Relation shell, const RhPlacement *bucket, const char *shard)
 		if (attribute->attisdropped)
 			continue;
 		appendStringInfoString(&buf, first ? "\n    " : ",\n    ");
-		append_column(&buf, shell, attribute, context);
+		append_column(&buf, shell, attribute);
 		first = false;
 	}
 	append_checks(&buf, shell);
@@ -676,6 +704,10 @@ rh_shard_ddl_new_objects(Oid shell, const RhPlacement *bucket, List *old_indexes
 
 		with_constraint = lappend_oid(with_constraint, item->conindid);
 		if (list_member_oid(old_constraints, item->oid))
+			continue;
+
+		/* made of an index that was there, which has to be done by that on the shards */
+		if (item->contype != CONSTRAINT_FOREIGN && list_member_oid(old_indexes, item->conindid))
 			continue;
 		if (item->contype == CONSTRAINT_FOREIGN)
 			statements = lappend(statements, foreign_key_statement(item, bucket, shard, false));

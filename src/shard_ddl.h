@@ -30,6 +30,7 @@
 #include "nodes/pg_list.h"
 #include "shmem/map.h"
 #include "src/conn.h"
+#include "utils/relcache.h"
 
 #define RH_HASH_CONSTRAINT "rehouse_hash_range"
 
@@ -61,6 +62,19 @@ extern List *rh_shard_ddl_indexes(Oid shell, const RhPlacement *bucket, RhIndexS
 extern List *rh_shard_ddl_foreign_keys(Oid shell, const RhPlacement *bucket, bool not_valid);
 extern List *rh_shard_ddl_validate(Oid shell, const RhPlacement *bucket);
 extern List *rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket);
+
+/*
+ * Of one column of the shell: its type with collation (and compression), and
+ * "DEFAULT .." or "GENERATED ..", or NULL where there is none for the shards;
+ * the default as an expression, or NULL; does an expression use sequences?
+ */
+extern char *rh_shard_ddl_column_type(Relation shell, AttrNumber attnum, bool with_compression);
+extern char *rh_shard_ddl_default(Relation shell, AttrNumber attnum);
+extern Node *rh_shard_ddl_default_expr(Relation shell, AttrNumber attnum);
+extern bool rh_shard_ddl_uses_sequence(Node *expr);
+
+/* What the functions and types in an expression need on a node, for a shell's sake. */
+extern List *rh_shard_ddl_expression_dependencies(Oid shell, Node *expr);
 
 /* The OIDs of a shell's constraints, to find new ones later. */
 extern List *rh_shard_ddl_constraint_oids(Oid shell);

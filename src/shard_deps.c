@@ -45,6 +45,7 @@
 #include "commands/extension.h"
 #include "commands/proclang.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "src/shard_ddl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -583,5 +584,39 @@ rh_shard_ddl_dependencies(Oid shell)
 	PopOverrideSearchPath();
 	free_object_addresses(walk.seen);
 	relation_close(rel, AccessShareLock);
+	return walk.statements;
+}
+
+/* Looks at functions and types of an expression; in the walker's form. */
+static bool
+visit_function_of_expr(Oid function, void *context)
+{
+	visit(context, ProcedureRelationId, function);
+	return false;
+}
+
+static bool
+visit_expression(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	check_functions_in_node(node, visit_function_of_expr, context);
+	if (IsA(node, Const) || IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
+		IsA(node, CoerceToDomain) || IsA(node, ArrayCoerceExpr) || IsA(node, RowExpr))
+		visit(context, TypeRelationId, exprType(node));
+	return expression_tree_walker(node, visit_expression, context);
+}
+
+List *
+rh_shard_ddl_expression_dependencies(Oid shell, Node *expr)
+{
+	OverrideSearchPath path = {NIL, true, false, 0};
+	Walk		walk = {shell, NULL, NIL};
+
+	walk.seen = new_object_addresses();
+	PushOverrideSearchPath(&path);
+	(void) visit_expression(expr, &walk);
+	PopOverrideSearchPath();
+	free_object_addresses(walk.seen);
 	return walk.statements;
 }

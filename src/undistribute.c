@@ -16,7 +16,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "commands/copy.h"
 #include "commands/defrem.h"
@@ -35,6 +34,7 @@
 #include "src/drop.h"
 #include "src/names.h"
 #include "src/rehouse.h"
+#include "src/shell.h"
 #include "src/table_locks.h"
 #include "src/transfer_lock.h"
 #include "src/wire_format.h"
@@ -127,25 +127,6 @@ check_table(Oid relid, RhTable *table)
  * ------------------------------------------------------------------------
  */
 
-/* An empty file in place of the shell's old rows, as TRUNCATE makes one. */
-static void
-replace_storage(Relation rel)
-{
-	ReindexParams params = {0};
-	Oid			toastrelid = rel->rd_rel->reltoastrelid;
-
-	RelationSetNewRelfilenode(rel, rel->rd_rel->relpersistence);
-	if (OidIsValid(toastrelid))
-	{
-		Relation	toast = table_open(toastrelid, AccessExclusiveLock);
-
-		RelationSetNewRelfilenode(toast, toast->rd_rel->relpersistence);
-		table_close(toast, NoLock);
-	}
-	reindex_relation(RelationGetRelid(rel), REINDEX_REL_PROCESS_TOAST, &params);
-	CommandCounterIncrement();
-}
-
 /* The COPY under way from a shard: what PostgreSQL's callback, which has no argument, reads. */
 static struct
 {
@@ -237,7 +218,7 @@ copy_back(Oid relid, RhPlacement *placements, int count)
 	List	   *columns = column_names(rel);
 	int			nest_level;
 
-	replace_storage(rel);
+	rh_shell_replace_storage(rel);
 	nest_level = rh_wire_text_begin();
 	(void) set_config_option("session_replication_role", "replica", PGC_SUSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);

@@ -53,6 +53,19 @@ run_next(UtilityCall *call)
 		 call->environment, call->dest, call->completion);
 }
 
+/* Run another statement in the place of the user's. */
+static void
+run_instead(UtilityCall *call, Node *statement, ProcessUtilityContext context)
+{
+	UtilityCall other = *call;
+
+	other.pstmt = copyObject(call->pstmt);
+	other.pstmt->utilityStmt = statement;
+	other.read_only_tree = false;
+	other.context = context;
+	run_next(&other);
+}
+
 /* The statement's own text. */
 static char *
 statement_text(UtilityCall *call)
@@ -131,18 +144,17 @@ run_guarded(UtilityCall *call)
 
 	check_drop_extension(statement);
 	ddl = rh_ddl_prepare(&statement, statement_text(call));
-	if (statement != call->pstmt->utilityStmt)
-	{
-		call->pstmt = copyObject(call->pstmt);
-		call->pstmt->utilityStmt = statement;
-		call->read_only_tree = false;
-	}
 	rh_ddl_scope_push(&scope);
 	PG_TRY();
 	{
 		if (ddl != NULL)
 			scope.allowed = rh_ddl_tables(ddl);
-		run_next(call);
+		if (statement == call->pstmt->utilityStmt)
+			run_next(call);
+		else if (statement != NULL)
+			run_instead(call, statement, call->context);
+		while (ddl != NULL && (statement = rh_ddl_next(ddl)) != NULL)
+			run_instead(call, statement, PROCESS_UTILITY_SUBCOMMAND);
 		rh_ddl_scope_check(&scope);
 		if (scope.dropped != NIL)
 			rh_drop_shards(scope.dropped);

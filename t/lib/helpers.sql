@@ -183,7 +183,7 @@ DECLARE
     shard     record;
 BEGIN
     EXECUTE replace(t.catalog_query(), 'REL', quote_literal(relation::text)) INTO shell;
-    FOR shard IN SELECT * FROM run_command_on_shards(relation, replace(t.catalog_query(), 'REL', '''%s''')) LOOP
+    FOR shard IN SELECT * FROM run_command_on_shards(relation, 'SET search_path = pg_catalog; ' || replace(t.catalog_query(), 'REL', '''%s''')) LOOP
         IF NOT shard.success THEN
             RETURN NEXT shard.shardid || ': ' || shard.result;
             CONTINUE;
