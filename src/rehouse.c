@@ -24,6 +24,7 @@
 #include "src/mapsync.h"
 #include "src/planner.h"
 #include "src/rehouse.h"
+#include "src/statistics.h"
 #include "src/utility.h"
 #include "src/xact.h"
 #include "utils/guc.h"
@@ -50,6 +51,7 @@ _PG_init(void)
 	rh_utility_init();
 	rh_planner_init();
 	rh_gather_init();
+	rh_statistics_init();
 
 	MarkGUCPrefixReserved("rehouse");
 }
