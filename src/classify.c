@@ -10,11 +10,8 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
-#include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
@@ -22,8 +19,6 @@
 #include "src/classify.h"
 #include "src/rehouse.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/syscache.h"
 
 /* ------------------------------------------------------------------------
  * The first look
@@ -195,79 +190,6 @@ rh_classify_check_key_change(Query *query, const RhKeyTie *tie)
 	foreach(lc, query->cteList)
 		rh_classify_check_key_change(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery),
 									 tie);
-}
-
-/* ------------------------------------------------------------------------
- * Foreign keys of local tables
- * ------------------------------------------------------------------------
- */
-
-/* Does an UPDATE assign a column that a foreign key references? */
-static bool
-assigns_referenced(Query *query, Oid constraint)
-{
-	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
-	AttrNumber	columns[INDEX_MAX_KEYS];
-	AttrNumber	referenced[INDEX_MAX_KEYS];
-	int			count;
-	bool		assigned = false;
-	ListCell   *lc;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	DeconstructFkConstraintRow(tuple, &count, columns, referenced, NULL, NULL, NULL, NULL, NULL);
-	ReleaseSysCache(tuple);
-	foreach(lc, query->targetList)
-		for (int i = 0; i < count; i++)
-			if (((TargetEntry *) lfirst(lc))->resno == referenced[i])
-				assigned = true;
-	return assigned;
-}
-
-static void
-check_target_references(Query *query)
-{
-	Oid			relid = rt_fetch(query->resultRelation, query->rtable)->relid;
-	Relation	rel;
-	RhTable		table;
-
-	if (!rh_map_table(relid, &table) || table.kind != RH_KIND_HASH)
-		return;
-	rel = table_open(relid, NoLock);
-	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
-	{
-		Trigger    *trigger = &rel->trigdesc->triggers[i];
-		RhTable		other;
-
-		if (!trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED ||
-			RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_PK ||
-			rh_map_table(trigger->tgconstrrelid, &other) ||
-			(query->commandType == CMD_UPDATE &&
-			 !assigns_referenced(query, trigger->tgconstraint)))
-			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot %s distributed table \"%s\" while local table \"%s\" references it",
-						query->commandType == CMD_DELETE ? "delete from" : "change the referenced columns of",
-						RelationGetRelationName(rel), get_rel_name(trigger->tgconstrrelid)),
-				 errdetail("Foreign key constraint \"%s\" cannot be checked on the worker nodes.",
-						   get_constraint_name(trigger->tgconstraint)),
-				 errhint("Distribute table \"%s\" too, or drop the foreign key.",
-						 get_rel_name(trigger->tgconstrrelid))));
-	}
-	table_close(rel, NoLock);
-}
-
-void
-rh_classify_check_references(Query *query)
-{
-	ListCell   *lc;
-
-	if (query->commandType == CMD_DELETE || query->commandType == CMD_UPDATE)
-		check_target_references(query);
-	foreach(lc, query->cteList)
-		rh_classify_check_references(castNode(Query,
-											  lfirst_node(CommonTableExpr, lc)->ctequery));
 }
 
 Oid

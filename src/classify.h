@@ -38,12 +38,6 @@ extern List *rh_classify_relations(Query *query);
 extern void rh_classify_check_key_change(Query *query, const RhKeyTie *tie);
 
 /*
- * Raise 0A000 when a DELETE or UPDATE at any level takes away rows of a
- * distributed table that a local table may reference.
- */
-extern void rh_classify_check_references(Query *query);
-
-/*
  * The role whose rights all relations of a query are used with, when that is
  * one other than the current user (they are all used through views of one
  * owner); else InvalidOid.

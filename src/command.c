@@ -28,7 +28,7 @@ send_command(RhConn *conn, RhAccess access, const char *sql)
 
 	rh_conn_make_idle(conn);
 	initStringInfo(&text);
-	stream = rh_stream_attach(conn, sql);
+	stream = rh_stream_attach(conn, access, sql);
 	stream->prefix += rh_conn_sync_settings(conn);
 	if (stream->prefix > 0)
 	{

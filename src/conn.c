@@ -32,6 +32,7 @@
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/float.h"
@@ -446,6 +447,46 @@ rh_conn_get(int32 node_id)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("node %d does not exist", node_id)));
 	return open_conn(&node, userid);
+}
+
+/* May a role lock rows of a table by a statement of its own, all of them? */
+static bool
+may_lock_rows(Oid relid, Oid userid)
+{
+	return pg_class_aclmask(relid, userid, ACL_SELECT | ACL_UPDATE, ACLMASK_ALL) ==
+		(ACL_SELECT | ACL_UPDATE) &&
+		check_enable_rls(relid, userid, true) == RLS_NONE;
+}
+
+RhConn *
+rh_conn_get_for_check(int32 node_id, Oid relid)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &rh_conns)
+	{
+		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
+
+		if (conn->node_id == node_id && conn->xact_depth > 0 && conn->changed &&
+			!conn->failed && may_lock_rows(relid, conn->userid))
+			return conn;
+	}
+	return rh_conn_get(node_id);
+}
+
+bool
+rh_conn_others_used(int32 node_id, Oid userid)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &rh_conns)
+	{
+		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
+
+		if (conn->node_id == node_id && conn->userid != userid && conn->wrote)
+			return true;
+	}
+	return false;
 }
 
 int32

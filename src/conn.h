@@ -37,7 +37,8 @@ typedef struct RhStream RhStream;	/* one statement's rows under way */
 typedef enum RhAccess
 {
 	RH_READ,					/* no effect on the node */
-	RH_WRITE					/* rows, row locks or DDL: the node takes part in the commit */
+	RH_LOCK,					/* row locks: the node takes part in the commit */
+	RH_WRITE					/* rows or DDL: so it does, and other roles could miss them */
 } RhAccess;
 
 /*
@@ -79,6 +80,17 @@ typedef struct RhRow
  * names.  Raises an error with the node's name when it cannot.
  */
 extern RhConn *rh_conn_get(int32 node_id);
+
+/*
+ * The same for a foreign key's check on a table, which runs as the table's
+ * owner: where another role's connection has changed something on the node, and
+ * that role may lock rows of the table too, that one, since it sees what it has
+ * changed.
+ */
+extern RhConn *rh_conn_get_for_check(int32 node_id, Oid relid);
+
+/* Has another role than this one changed or locked something on the node? */
+extern bool rh_conn_others_used(int32 node_id, Oid userid);
 
 /*
  * Send a statement and return at once; rows come with rh_stream_next.  The

@@ -79,6 +79,7 @@ struct RhConn
 	int			first_level;	/* the lowest level at which something ran in it */
 	int			release_level;	/* RELEASE SAVEPOINT of this level is due; 0: none */
 	bool		wrote;			/* takes part in the commit */
+	bool		changed;		/* by more than row locks */
 	bool		alone;			/* a write without BEGIN is under way */
 	RhBranchState branch;
 	char		gid[RH_GID_LEN];
@@ -149,7 +150,7 @@ extern void rh_report_fields(int elevel, const RhErrorFields *fields, const char
 							 const char *sql);
 
 /* stream.c */
-extern RhStream *rh_stream_attach(RhConn *conn, const char *sql);
+extern RhStream *rh_stream_attach(RhConn *conn, RhAccess access, const char *sql);
 extern bool rh_stream_read(RhConn *conn, RhMessage *message);
 extern void rh_streams_at_end(int level);
 extern void rh_streams_at_subcommit(int level);

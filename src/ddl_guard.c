@@ -28,6 +28,7 @@
 #include "catalog/pg_trigger.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
+#include "src/local_reference.h"
 #include "src/rehouse.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -117,6 +118,46 @@ rh_ddl_scope_check(RhDdlScope *scope)
 	}
 }
 
+void
+rh_ddl_scope_references(RhDdlScope *scope)
+{
+	ListCell   *lc;
+
+	if (scope->new_constraints != NIL)
+	{
+		CommandCounterIncrement();
+		rh_local_reference_install(scope->new_constraints);
+	}
+	foreach(lc, scope->unreferenced)
+	{
+		RhLostReference *lost = lfirst(lc);
+
+		if (!was_dropped(scope, lost->referenced))
+			rh_local_reference_remove(lost->referenced, list_make1_oid(lost->constraint));
+	}
+}
+
+static void
+record_constraint(Oid constraint)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+
+	current_scope->new_constraints = lappend_oid(current_scope->new_constraints, constraint);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+record_lost_reference(Oid constraint, Oid referenced)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+	RhLostReference *lost = palloc(sizeof(RhLostReference));
+
+	lost->constraint = constraint;
+	lost->referenced = referenced;
+	current_scope->unreferenced = lappend(current_scope->unreferenced, lost);
+	MemoryContextSwitchTo(caller);
+}
+
 static void
 record_table(Oid relid, RhTable *table)
 {
@@ -156,11 +197,15 @@ constraint_dropped(Oid constraint)
 {
 	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
 	Form_pg_constraint form;
+	Oid			referencing;
+	Oid			referenced;
 
 	if (!HeapTupleIsValid(tuple))
 		return;
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
-	if (OidIsValid(form->conrelid))
+	if (rh_local_reference_is(constraint, &referencing, &referenced))
+		record_lost_reference(constraint, referenced);
+	else if (OidIsValid(form->conrelid))
 		record_touched(form->conrelid, form->confrelid, "a constraint");
 	ReleaseSysCache(tuple);
 }
@@ -268,13 +313,19 @@ rh_object_access_hook(ObjectAccessType access, Oid classid, Oid objid, int subid
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classid, objid, subid, arg);
 	if (suspended > 0 ||
-		(access != OAT_DROP && access != OAT_POST_ALTER && access != OAT_TRUNCATE) ||
+		(access != OAT_DROP && access != OAT_POST_ALTER && access != OAT_TRUNCATE &&
+		 access != OAT_POST_CREATE) ||
 		!IsTransactionState() || !rh_map_available())
 		return;
 	if (access == OAT_POST_ALTER)
 		object_altered(classid, objid, arg);
 	else if (current_scope == NULL)
 		return;
+	else if (access == OAT_POST_CREATE)
+	{
+		if (classid == ConstraintRelationId)
+			record_constraint(objid);
+	}
 	else if (access == OAT_DROP)
 		object_dropped(classid, objid, subid, arg);
 	else if (rh_map_table(objid, &table))

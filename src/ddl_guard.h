@@ -28,6 +28,13 @@ typedef struct RhDroppedTable
 	char		name[NAMEDATALEN];
 } RhDroppedTable;
 
+/* A foreign key of a local table to a distributed one that has been dropped. */
+typedef struct RhLostReference
+{
+	Oid			constraint;
+	Oid			referenced;		/* the shell */
+} RhLostReference;
+
 typedef struct RhDdlScope
 {
 	struct RhDdlScope *outer;
@@ -36,6 +43,8 @@ typedef struct RhDdlScope
 	List	   *dropped;		/* RhDroppedTable */
 	List	   *truncated;		/* OIDs */
 	List	   *touched;		/* parts of shells that have been dropped */
+	List	   *new_constraints;	/* OIDs, of any table */
+	List	   *unreferenced;	/* RhLostReference */
 } RhDdlScope;
 
 /* Begin and end a scope; end it in PG_FINALLY, whatever has happened. */
@@ -44,6 +53,12 @@ extern void rh_ddl_scope_pop(RhDdlScope *scope);
 
 /* Raises 0A000 when a part of a shell has been dropped that still exists and was not allowed. */
 extern void rh_ddl_scope_check(RhDdlScope *scope);
+
+/*
+ * Foreign keys of local tables to distributed ones have come or gone: the
+ * shards of those report what happens to referenced rows, or need not any more.
+ */
+extern void rh_ddl_scope_references(RhDdlScope *scope);
 
 /*
  * Changes of shells that we make ourselves (triggers of foreign keys, local

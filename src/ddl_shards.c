@@ -21,6 +21,7 @@
 #include "src/ddl_alter.h"
 #include "src/ddl_internal.h"
 #include "src/distribute.h"
+#include "src/local_reference.h"
 #include "src/names.h"
 #include "src/shard_ddl.h"
 #include "src/shell.h"
@@ -84,6 +85,10 @@ bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
 		statements = list_concat(statements,
 								 rh_shard_ddl_trigger(entry->relid, bucket, entry->trigger,
 													  entry->replace_trigger));
+
+	/* what reports for local tables names columns */
+	if (statements != NIL)
+		statements = list_concat(statements, rh_local_reference_statements(entry->relid, bucket));
 	return statements;
 }
 

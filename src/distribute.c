@@ -46,6 +46,7 @@
 #include "src/copy_router.h"
 #include "src/ddl_guard.h"
 #include "src/distribute.h"
+#include "src/local_reference.h"
 #include "src/names.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
@@ -428,6 +429,24 @@ settle_group(Oid relid, const char *column, RhColocationRequest *request)
 	return group;
 }
 
+/*
+ * The table is not a local one any more that references distributed tables:
+ * their shards need not report what happens to referenced rows.
+ */
+static void
+end_reports(Relation rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, copyObject(RelationGetFKeyList(rel)))
+	{
+		ForeignKeyCacheInfo *fk = lfirst(lc);
+
+		if (fk->confrelid != RelationGetRelid(rel))
+			rh_local_reference_remove(fk->confrelid, list_make1_oid(fk->conoid));
+	}
+}
+
 static void
 distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 {
@@ -446,6 +465,7 @@ distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 	rows = copy_rows(rel);
 	finish_shards(relid, placements, count);
 	rh_distribute_disable_ri_triggers(relid);
+	end_reports(rel);
 	if (rows > 0)
 	{
 		analyze_shards(relid, placements, count);

@@ -288,8 +288,13 @@ typedef struct ForeignKey
 static void
 refuse_foreign_key(Relation rel, ForeignKey *fk, const char *detail, const char *hint)
 {
+	RhTable		table;
+
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 rh_map_table(RelationGetRelid(rel), &table) ?
+			 errmsg("cannot add foreign key \"%s\" to distributed table \"%s\"", fk->name,
+					RelationGetRelationName(rel)) :
 			 errmsg("cannot distribute table \"%s\" because of foreign key \"%s\"",
 					RelationGetRelationName(rel), fk->name),
 			 errdetail("%s", detail),

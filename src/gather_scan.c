@@ -277,7 +277,7 @@ start_streams(ScanRun *run)
 		RhStatement statement = {0};
 
 		statement.sql = part->sql;
-		statement.access = run->spec.locks_rows ? RH_WRITE : RH_READ;
+		statement.access = run->spec.locks_rows ? RH_LOCK : RH_READ;
 		statement.result_format = run->reader->format;
 		rh_rows_params_use(run->params, &statement);
 		if (count == 1 && !run->spec.locks_rows)

@@ -23,6 +23,7 @@
 #include "src/conn.h"
 #include "src/copy_router.h"
 #include "src/insert_scan.h"
+#include "src/local_reference.h"
 #include "src/key.h"
 #include "src/placements.h"
 #include "src/rows.h"
@@ -501,7 +502,8 @@ send_chunk(InsertRun *run, Chunk *chunk, Row *rows, bool alone)
 	set_params(run, shape, rows + chunk->first);
 	statement.sql = sql.data;
 	statement.access = RH_WRITE;
-	statement.alone_ok = alone;
+	statement.alone_ok = alone &&
+		!rh_local_reference_in_group(chunk->placement->colocation_id);
 	statement.result_format = run->reader->format;
 	rh_rows_params_use(shape->params, &statement);
 	chunk->stream = rh_stream_start(rh_conn_get(chunk->placement->node_id), &statement);

@@ -124,7 +124,6 @@ rh_planner(Query *parse, const char *query_string, int cursor_options,
 	if (use.unused_ctes)
 		rh_unused_cte_drop(parse);
 	check_supported(parse, &use);
-	rh_classify_check_references(parse);
 	stmt = plan_single_tenant(parse, cursor_options, &use);
 	if (stmt != NULL)
 		return stmt;

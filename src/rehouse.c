@@ -21,10 +21,12 @@
 #include "src/distribute.h"
 #include "src/gather.h"
 #include "src/copy_router.h"
+#include "src/local_reference.h"
+#include "src/locked_keys.h"
 #include "src/mapsync.h"
 #include "src/planner.h"
 #include "src/rehouse.h"
-#include "src/statistics.h"
+#include "src/set_constraints.h"
 #include "src/utility.h"
 #include "src/xact.h"
 #include "utils/guc.h"
@@ -43,6 +45,9 @@ _PG_init(void)
 	rh_mapsync_init();
 	rh_conn_init();
 	rh_xact_init();
+	rh_set_constraints_init();
+	rh_locked_keys_init();
+	rh_local_reference_init();	/* its pre-commit comes before that of xact.c */
 	rh_copy_router_init();
 	rh_bgw_init();
 	rh_transfer_init();
@@ -51,7 +56,6 @@ _PG_init(void)
 	rh_utility_init();
 	rh_planner_init();
 	rh_gather_init();
-	rh_statistics_init();
 
 	MarkGUCPrefixReserved("rehouse");
 }

@@ -23,7 +23,6 @@
 #include "src/convert.h"
 #include "src/keytie.h"
 #include "src/ship.h"
-#include "src/statistics.h"
 
 /* The elements of custom_private. */
 typedef enum RouterPrivate
@@ -37,7 +36,7 @@ typedef enum RouterPrivate
 typedef enum RouterNumber
 {
 	ROUTER_COLOCATION_ID,
-	ROUTER_WRITES,				/* changes or locks rows */
+	ROUTER_ACCESS,				/* RhAccess: changes rows, locks them, or reads */
 	ROUTER_VALUE_COUNT,			/* custom_exprs that are sent, the first ones */
 	ROUTER_KEY_INDEX,			/* the custom_expr that is the key */
 	ROUTER_KEY_COLLATION,
@@ -71,14 +70,15 @@ typedef struct RouterScanState
 	List	   *template;
 	List	   *expressions;	/* of Expr: custom_exprs */
 	int32		colocation_id;
-	bool		writes;
+	RhAccess	access;
 	bool		routed;
 	bool		volatile_key;	/* known at execution only */
 	RhPlacement placement;
-	RhTenant	tenant;			/* for statistics, when they are on */
 	RhNode		node;			/* for EXPLAIN */
 	RhStatement statement;
 	RhStream   *stream;			/* NULL: not begun, or finished */
+	bool		is_check;		/* of a foreign key: its answer may be known .. */
+	bool		is_known;		/* .. and is: the row is there, and locked */
 	bool		finished;
 } RouterScanState;
 

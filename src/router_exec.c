@@ -24,6 +24,8 @@
 #include "optimizer/optimizer.h"
 #include "shmem/gate.h"
 #include "src/key.h"
+#include "src/local_reference.h"
+#include "src/locked_keys.h"
 #include "src/router.h"
 #include "src/template.h"
 #include "storage/proc.h"
@@ -221,8 +223,6 @@ route(RouterScanState *state, Oid key_type, Datum key, bool isnull, bool take_ga
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not find the shards of a table that was distributed when the statement was planned"),
 				 errhint("Run the statement again.")));
-	if (rh_statistics_on && !isnull)
-		rh_statistics_tenant(&state->tenant, key_type, key, hash);
 	state->routed = true;
 }
 
@@ -291,6 +291,13 @@ get_connection(RouterScanState *state)
 	int			sec_context;
 	RhConn	   *conn;
 
+	if (state->is_check)
+	{
+		CustomScan *scan = (CustomScan *) state->css.ss.ps.plan;
+
+		return rh_conn_get_for_check(state->placement.node_id,
+									 linitial_oid(list_nth(scan->custom_private, ROUTER_RELIDS)));
+	}
 	if (!OidIsValid(role) || role == GetUserId())
 		return rh_conn_get(state->placement.node_id);
 
@@ -323,7 +330,7 @@ send_statement(RouterScanState *state)
 		Datum		value = evaluate(state, expr, &isnull);
 
 		if (i == key_index)
-			route(state, exprType((Node *) expr), value, isnull, state->writes);
+			route(state, exprType((Node *) expr), value, isnull, state->access != RH_READ);
 		if (i >= shape->nvalues)
 			continue;
 		if (isnull)
@@ -337,8 +344,9 @@ send_statement(RouterScanState *state)
 
 	statement->bucket_id = state->placement.bucket_id;
 	statement->generation = state->placement.generation;
-	statement->access = state->writes ? RH_WRITE : RH_READ;
-	statement->alone_ok = is_whole_command(estate);
+	statement->access = state->access;
+	statement->alone_ok = is_whole_command(estate) &&
+		!(state->access == RH_WRITE && rh_local_reference_in_group(state->colocation_id));
 	statement->nparams = shape->nvalues;
 	statement->param_types = shape->types;
 	statement->param_values = values;
@@ -352,7 +360,11 @@ send_statement(RouterScanState *state)
 		statement->make_sql = make_sql;
 		statement->make_sql_arg = state;
 	}
-	state->stream = rh_stream_start(get_connection(state), statement);
+	state->is_check = rh_locked_keys_is_check(statement);
+	state->is_known = state->is_check &&
+		rh_locked_keys_find(state->placement.node_id, statement);
+	if (!state->is_known)
+		state->stream = rh_stream_start(get_connection(state), statement);
 	MemoryContextSwitchTo(old);
 }
 
@@ -405,8 +417,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	state->template = list_nth(scan->custom_private, ROUTER_TEMPLATE);
 	state->expressions = scan->custom_exprs;
 	state->colocation_id = get_number(state, ROUTER_COLOCATION_ID);
-	state->writes = get_number(state, ROUTER_WRITES);
-	state->tenant.length = RH_NO_TENANT;
+	state->access = get_number(state, ROUTER_ACCESS);
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
@@ -461,6 +472,18 @@ finish(RouterScanState *state, TupleTableSlot *slot)
 	return ExecClearTuple(slot);
 }
 
+/* The row of a foreign key's check that need not be sent: SELECT 1. */
+static TupleTableSlot *
+known_row(RouterScanState *state, TupleTableSlot *slot)
+{
+	state->finished = true;
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, false, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+		slot->tts_values[i] = Int32GetDatum(1);
+	return ExecStoreVirtualTuple(slot);
+}
+
 static TupleTableSlot *
 exec_scan(CustomScanState *node)
 {
@@ -472,8 +495,10 @@ exec_scan(CustomScanState *node)
 
 	if (state->finished)
 		return ExecClearTuple(slot);
-	if (state->stream == NULL)
+	if (state->stream == NULL && !state->is_known)
 		send_statement(state);
+	if (state->is_known)
+		return known_row(state, slot);
 	if (!rh_stream_next(state->stream, &row))
 		return finish(state, slot);
 
@@ -482,6 +507,8 @@ exec_scan(CustomScanState *node)
 	old = MemoryContextSwitchTo(node->ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
 	fill_slot(state, slot, &row);
 	MemoryContextSwitchTo(old);
+	if (state->is_check)
+		rh_locked_keys_add(state->placement.node_id, &state->statement);
 	if (estate->es_plannedstmt->commandType != CMD_SELECT && estate->es_plannedstmt->canSetTag)
 		estate->es_processed++;
 	return slot;
@@ -503,6 +530,7 @@ rescan(CustomScanState *node)
 {
 	end_scan(node);
 	((RouterScanState *) node)->finished = false;
+	((RouterScanState *) node)->is_known = false;
 	if (node->ss.ps.ps_ResultTupleSlot != NULL)
 		ExecClearTuple(node->ss.ps.ps_ResultTupleSlot);
 }

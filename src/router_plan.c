@@ -183,20 +183,25 @@ distributed_relids(Query *query)
 	return relids;
 }
 
-/* Does the statement, at any level, change or lock rows? */
+/* What does the statement do to rows, at any level?  True: it changes them, no need to look on. */
 static bool
-writes_rows_walker(Node *node, void *arg)
+access_walker(Node *node, void *arg)
 {
+	RhAccess   *access = arg;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
 	{
 		Query	   *query = (Query *) node;
 
-		return query->commandType != CMD_SELECT || query->rowMarks != NIL ||
-			query_tree_walker(query, writes_rows_walker, arg, 0);
+		if (query->commandType != CMD_SELECT)
+			*access = RH_WRITE;
+		else if (query->rowMarks != NIL)
+			*access = RH_LOCK;
+		return *access == RH_WRITE || query_tree_walker(query, access_walker, arg, 0);
 	}
-	return expression_tree_walker(node, writes_rows_walker, arg);
+	return expression_tree_walker(node, access_walker, arg);
 }
 
 /*
@@ -264,6 +269,7 @@ rh_router_plan(Query *query, int cursor_options, const RhKeyTie *tie, RhShipment
 	int			nvalues = list_length(expressions);
 	uint64		statement_id = 0;
 	Oid			insert_relid = InvalidOid;
+	RhAccess	access = RH_READ;
 	RhTable		table = {0};
 	List	   *template;
 	List	   *numbers;
@@ -285,8 +291,8 @@ rh_router_plan(Query *query, int cursor_options, const RhKeyTie *tie, RhShipment
 		statement_id = rh_router_statement_id(template, shipment->values,
 											  scan->custom_scan_tlist, relids);
 
-	numbers = list_make4_int(tie->colocation_id, writes_rows_walker((Node *) query, NULL),
-							 nvalues, key_index);
+	(void) access_walker((Node *) query, &access);
+	numbers = list_make4_int(tie->colocation_id, access, nvalues, key_index);
 	numbers = lappend_int(numbers, (int) tie->key_collation);
 	numbers = lappend_int(numbers, (int) insert_relid);
 	numbers = lappend_int(numbers, table.key_attnum);

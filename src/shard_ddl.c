@@ -33,6 +33,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
 #include "src/key.h"
+#include "src/local_reference.h"
 #include "src/names.h"
 #include "src/rehouse.h"
 #include "src/relocate.h"
@@ -668,7 +669,7 @@ rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
 									 trigger_statements(&triggers->triggers[i], bucket, shard));
 	PopOverrideSearchPath();
 	relation_close(rel, AccessShareLock);
-	return statements;
+	return list_concat(statements, rh_local_reference_statements(shell, bucket));
 }
 
 /* ------------------------------------------------------------------------

@@ -415,10 +415,11 @@ put_bind(RhWire *wire, const char *name, const RhStatement *statement)
 
 /*
  * Another role's connection has written on this node in this transaction, and
- * what it wrote cannot be seen here (PROTOCOLS 27).
+ * what it wrote cannot be seen here (PROTOCOLS 27).  Rows that it has locked can,
+ * but a change of them would wait for ourselves.
  */
 static void
-check_other_roles(RhConn *conn)
+check_other_roles(RhConn *conn, RhAccess access)
 {
 	dlist_iter	iter;
 
@@ -426,7 +427,8 @@ check_other_roles(RhConn *conn)
 	{
 		RhConn	   *other = dlist_container(RhConn, node, iter.cur);
 
-		if (other != conn && other->node_id == conn->node_id && other->wrote)
+		if (other != conn && other->node_id == conn->node_id &&
+			(access == RH_WRITE ? other->wrote : other->changed))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot use node \"%s\" as role \"%s\" in this transaction", conn->name,
@@ -439,11 +441,11 @@ check_other_roles(RhConn *conn)
 
 /* A new stream on an idle connection, whose answer comes next. */
 RhStream *
-rh_stream_attach(RhConn *conn, const char *sql)
+rh_stream_attach(RhConn *conn, RhAccess access, const char *sql)
 {
 	RhStream   *stream;
 
-	check_other_roles(conn);
+	check_other_roles(conn, access);
 	stream = get_stream(conn);
 	conn->reader = stream;
 	conn->building = true;
@@ -469,7 +471,7 @@ rh_stream_start(RhConn *conn, const RhStatement *statement)
 	if (prepared == NULL)
 		sql = statement->sql ? statement->sql : statement->make_sql(statement->make_sql_arg);
 
-	stream = rh_stream_attach(conn, statement->statement_id == 0 ? sql : NULL);
+	stream = rh_stream_attach(conn, statement->access, statement->statement_id == 0 ? sql : NULL);
 	if (unlikely(conn->deallocate_all))
 		deallocate_all(conn, stream);
 	stream->prefix += rh_conn_sync_settings(conn);

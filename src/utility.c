@@ -23,8 +23,10 @@
 #include "src/ddl.h"
 #include "src/ddl_guard.h"
 #include "src/drop.h"
+#include "src/local_reference.h"
 #include "src/maintenance.h"
 #include "src/rehouse.h"
+#include "src/set_constraints.h"
 #include "src/utility.h"
 #include "tcop/utility.h"
 #include "utils/queryjumble.h"
@@ -84,6 +86,7 @@ is_watched(Node *statement)
 {
 	switch (nodeTag(statement))
 	{
+		case T_ConstraintsSetStmt:
 		case T_CopyStmt:
 		case T_VacuumStmt:
 		case T_DropStmt:
@@ -91,6 +94,7 @@ is_watched(Node *statement)
 		case T_ReassignOwnedStmt:
 		case T_TruncateStmt:
 		case T_CreateStmt:
+		case T_CreateSchemaStmt:
 		case T_AlterTableStmt:
 		case T_AlterTableMoveAllStmt:
 		case T_AlterObjectSchemaStmt:
@@ -143,6 +147,7 @@ run_guarded(UtilityCall *call)
 	RhDdl	   *ddl;
 
 	check_drop_extension(statement);
+	rh_local_reference_prepare(statement);
 	ddl = rh_ddl_prepare(&statement, statement_text(call));
 	rh_ddl_scope_push(&scope);
 	PG_TRY();
@@ -162,6 +167,7 @@ run_guarded(UtilityCall *call)
 			rh_truncate_shards(scope.truncated);
 		if (ddl != NULL)
 			rh_ddl_run(ddl);
+		rh_ddl_scope_references(&scope);
 	}
 	PG_FINALLY();
 	{
@@ -211,6 +217,12 @@ rh_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree
 	}
 	else if (IsA(statement, VacuumStmt))
 		run_maintenance(&call);
+	else if (IsA(statement, ConstraintsSetStmt))
+	{
+		run_next(&call);
+		rh_set_constraints(castNode(ConstraintsSetStmt, statement));
+		rh_local_reference_recheck();
+	}
 	else
 		run_guarded(&call);
 }

@@ -34,6 +34,8 @@
 /* A buffer that a large value has made longer than this is given back after it. */
 #define KEPT_BUFFER (1024 * 1024)
 
+bool		(*rh_wire_notice_hook) (const RhErrorFields *fields) = NULL;
+
 void
 rh_wire_init(RhWire *wire, PGconn *pg)
 {
@@ -400,6 +402,8 @@ forward_notice(const char *body)
 	int			level = NOTICE;
 
 	rh_wire_error_fields(body, &fields);
+	if (rh_wire_notice_hook != NULL && rh_wire_notice_hook(&fields))
+		return;
 	if (fields.severity != NULL)
 	{
 		if (strcmp(fields.severity, "WARNING") == 0)

@@ -82,6 +82,12 @@ typedef struct RhErrorFields
 	const char *constraint;
 } RhErrorFields;
 
+/*
+ * Who looks at a notice first, in normal mode; true: it was for him, and does
+ * not go on to the client.
+ */
+extern bool (*rh_wire_notice_hook) (const RhErrorFields *fields);
+
 /* Take over a connected PGconn; it belongs to the wire from then on. */
 extern void rh_wire_init(RhWire *wire, PGconn *pg);
 

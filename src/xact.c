@@ -34,7 +34,9 @@
 #include "shmem/debug.h"
 #include "src/conn.h"
 #include "src/conn_internal.h"
+#include "src/locked_keys.h"
 #include "src/mapsync.h"
+#include "src/set_constraints.h"
 #include "src/xact.h"
 #include "tcop/pquery.h"
 #include "utils/memutils.h"
@@ -161,8 +163,29 @@ note_use(RhConn *conn, RhAccess access, int level)
 {
 	if (conn->first_level == 0 || conn->first_level > level)
 		conn->first_level = level;
+	if (access == RH_READ)
+		return;
+	conn->wrote = true;
 	if (access == RH_WRITE)
-		conn->wrote = true;
+	{
+		conn->changed = true;
+		rh_locked_keys_forget(conn->node_id);
+	}
+}
+
+/* SET CONSTRAINTS of a level that the node has just come to; returns the number of commands. */
+static int
+put_constraint_modes(RhConn *conn, int level)
+{
+	List	   *due = rh_set_constraints_due(conn->node_id, level);
+	ListCell   *lc;
+
+	foreach(lc, due)
+	{
+		rh_wire_parse(&conn->wire, "", lfirst(lc), 0, NULL);
+		rh_wire_bind_execute(&conn->wire, "");
+	}
+	return list_length(due);
 }
 
 /*
@@ -174,6 +197,7 @@ rh_xact_prefix(RhConn *conn, const RhStatement *statement)
 {
 	int			level = GetCurrentTransactionNestLevel();
 	int			commands = 0;
+	bool		begins = false;
 	char		sql[80];
 
 	used_workers = true;
@@ -181,13 +205,14 @@ rh_xact_prefix(RhConn *conn, const RhStatement *statement)
 	{
 		if (!needs_begin(statement))
 		{
-			conn->alone = statement->access == RH_WRITE;
+			conn->alone = statement->access != RH_READ;
 			return 0;
 		}
 		begin_command(sql, sizeof(sql));
 		put_known(conn, &conn->begin_known, begin_mode(), 'b', sql);
 		conn->xact_depth = 1;
-		commands++;
+		begins = true;
+		commands += 1 + put_constraint_modes(conn, 1);
 	}
 	if (conn->release_level > 0)
 	{
@@ -202,9 +227,21 @@ rh_xact_prefix(RhConn *conn, const RhStatement *statement)
 		snprintf(sql, sizeof(sql), "SAVEPOINT s%d", conn->xact_depth);
 		put_known(conn, &conn->savepoint_known, conn->xact_depth, 's', sql);
 		commands++;
+		if (begins)
+			commands += put_constraint_modes(conn, conn->xact_depth);
 	}
 	note_use(conn, statement->access, level);
 	return commands;
+}
+
+/* The same as put_constraint_modes, as text. */
+static void
+append_constraint_modes(RhConn *conn, int level, StringInfo sql)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_set_constraints_due(conn->node_id, level))
+		appendStringInfo(sql, "%s; ", (char *) lfirst(lc));
 }
 
 /* The same as text before a simple command; such a command always joins if it writes. */
@@ -212,6 +249,7 @@ void
 rh_xact_prefix_text(RhConn *conn, RhAccess access, StringInfo sql)
 {
 	int			level = GetCurrentTransactionNestLevel();
+	bool		begins = false;
 
 	used_workers = true;
 	if (conn->xact_depth == 0)
@@ -223,12 +261,18 @@ rh_xact_prefix_text(RhConn *conn, RhAccess access, StringInfo sql)
 		begin_command(begin, sizeof(begin));
 		appendStringInfo(sql, "%s; ", begin);
 		conn->xact_depth = 1;
+		begins = true;
+		append_constraint_modes(conn, 1, sql);
 	}
 	if (conn->release_level > 0)
 		appendStringInfo(sql, "RELEASE SAVEPOINT s%d; ", conn->release_level);
 	conn->release_level = 0;
 	while (conn->xact_depth < level)
+	{
 		appendStringInfo(sql, "SAVEPOINT s%d; ", ++conn->xact_depth);
+		if (begins)
+			append_constraint_modes(conn, conn->xact_depth, sql);
+	}
 	note_use(conn, access, level);
 }
 
@@ -324,6 +368,7 @@ reset_conn(RhConn *conn)
 	conn->first_level = 0;
 	conn->release_level = 0;
 	conn->wrote = false;
+	conn->changed = false;
 	conn->alone = false;
 	conn->branch = RH_BRANCH_NONE;
 	conn->settings_in_xact = false;

@@ -136,8 +136,7 @@ sub prepare_database
 {
 	my ($test) = @_;
 	$live ||= RehouseCluster->new(workers => 3, dir => "$work/live", database => 'shared', extension => 0,
-		coordinator => { max_worker_processes => 200, max_connections => 300,
-			shared_preload_libraries => 'pg_stat_statements, rehouse' });
+		coordinator => { max_worker_processes => 200, max_connections => 300 });
 	$live->make_database($test->{database});
 	$live->coordinator->query('CREATE EXTENSION pgtap', database => $test->{database})
 	  if $test->{kind} eq 'suite';

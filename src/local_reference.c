@@ -1,0 +1,456 @@
+/*-------------------------------------------------------------------------
+ *
+ * local_reference.c
+ *	  Foreign keys from local tables to distributed ones: what happens to a
+ *	  referenced row.
+ *
+ * The referencing side needs nothing: its check is a query with FOR KEY SHARE,
+ * which the planner hook sends to the shard, and the row lock is held there
+ * until the transaction has ended on both sides.
+ *
+ * The referenced side changes on the nodes, by statements that do not come by
+ * here row by row, and by cascades and triggers of the shards.  So every shard
+ * of a table that local tables reference has a trigger (local_reference_ddl.c)
+ * which reports, by an INFO message with a SQLSTATE of its own, the keys of
+ * rows that have been deleted or got another key.  The messages come in with
+ * the statement's answer; at its end PostgreSQL's own triggers of the foreign
+ * key, which are on the shell, are called with those keys: they check the local
+ * table, or cascade to it, with the plans, rights and messages that are theirs.
+ *
+ * No orphan is possible: who inserts a local row has locked the row that it
+ * references, on its node, until after his commit here (a node on which a row
+ * is locked takes part in the two-phase commit); who deletes that row holds it
+ * locked while the local table is looked at by a new snapshot.  Hence a change
+ * in such a group never commits by itself on its node.
+ *
+ * A report is believed only in so far as it does no harm: before a cascade the
+ * key must have gone, since whoever owns a shard could make it say anything.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "src/local_reference.h"
+#include "src/rehouse.h"
+#include "src/set_constraints.h"
+#include "src/wire.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* A row that a shard has deleted, or given another key. */
+typedef struct Report
+{
+	int			level;			/* nesting level of the transaction */
+	Oid			constraint;
+	char	   *old_key;		/* text[] of the referenced columns */
+	char	   *new_key;		/* the same after an UPDATE; NULL: deleted */
+} Report;
+
+static List *reports = NIL;		/* Report, in TopTransactionContext */
+static List *deferred = NIL;	/* those to be checked at the end of the transaction */
+
+static ExecutorFinish_hook_type prev_ExecutorFinish = NULL;
+
+/* ------------------------------------------------------------------------
+ * Which groups
+ * ------------------------------------------------------------------------
+ */
+
+/* The groups with a table that a local one references; found again when foreign keys change. */
+static List *referenced_groups = NIL;
+static uint64 groups_version = 0;	/* of the map; 0: not known */
+
+static void
+forget_groups(Datum arg, int cacheid, uint32 hashvalue)
+{
+	groups_version = 0;
+}
+
+static void
+find_groups(void)
+{
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	MemoryContext old;
+	HeapTuple	tuple;
+
+	list_free(referenced_groups);
+	referenced_groups = NIL;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+		RhTable		referenced;
+		RhTable		referencing;
+
+		if (form->contype != CONSTRAINT_FOREIGN || !rh_map_table(form->confrelid, &referenced) ||
+			referenced.kind != RH_KIND_HASH || rh_map_table(form->conrelid, &referencing))
+			continue;
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		referenced_groups = list_append_unique_int(referenced_groups, referenced.colocation_id);
+		MemoryContextSwitchTo(old);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+}
+
+bool
+rh_local_reference_in_group(int32 colocation_id)
+{
+	uint64		version = rh_map_version();
+
+	if (groups_version != version || version == 0)
+	{
+		groups_version = version;	/* an invalidation meanwhile counts */
+		find_groups();
+	}
+	return list_member_int(referenced_groups, colocation_id);
+}
+
+/* ------------------------------------------------------------------------
+ * Reports
+ * ------------------------------------------------------------------------
+ */
+
+/* A notice of a node: is it a shard's report?  Then it is noted, and goes no further. */
+static bool
+take_report(const RhErrorFields *fields)
+{
+	MemoryContext old;
+	Report	   *report;
+
+	if (fields->sqlstate == NULL || strcmp(fields->sqlstate, RH_REPORT_SQLSTATE) != 0 ||
+		fields->message == NULL || fields->detail == NULL)
+		return false;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	report = palloc(sizeof(Report));
+	report->level = GetCurrentTransactionNestLevel();
+	report->constraint = (Oid) strtoul(fields->message, NULL, 10);
+	report->old_key = pstrdup(fields->detail);
+	report->new_key = fields->hint != NULL ? pstrdup(fields->hint) : NULL;
+	reports = lappend(reports, report);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+/* ------------------------------------------------------------------------
+ * Firing the triggers of the foreign key
+ * ------------------------------------------------------------------------
+ */
+
+/* What PostgreSQL's triggers are called with. */
+typedef struct KeyChange
+{
+	Relation	rel;			/* the referenced shell */
+	int			nkeys;
+	AttrNumber	columns[INDEX_MAX_KEYS];	/* referenced */
+	Oid			operators[INDEX_MAX_KEYS];	/* their equality */
+	TupleTableSlot *old_slot;	/* only the key columns are there */
+	TupleTableSlot *new_slot;	/* NULL: deleted */
+} KeyChange;
+
+/*
+ * A row of which nothing but the key is known.  The node has printed it by the
+ * settings of this session, which are its own too.
+ */
+static TupleTableSlot *
+make_key_slot(KeyChange *change, const char *key)
+{
+	TupleDesc	desc = RelationGetDescr(change->rel);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	Datum		array = OidInputFunctionCall(F_ARRAY_IN, unconstify(char *, key), TEXTOID, -1);
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &values,
+					  &nulls, &count);
+	if (count != change->nkeys)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("unexpected report of a changed row of table \"%s\"",
+						RelationGetRelationName(change->rel))));
+	memset(slot->tts_isnull, true, sizeof(bool) * desc->natts);
+	for (int i = 0; i < count; i++)
+	{
+		int			att = change->columns[i] - 1;
+		Form_pg_attribute attribute = TupleDescAttr(desc, att);
+		Oid			input;
+		Oid			param;
+
+		if (nulls[i])
+			continue;
+		getTypeInputInfo(attribute->atttypid, &input, &param);
+		slot->tts_values[att] = OidInputFunctionCall(input, TextDatumGetCString(values[i]), param,
+													 attribute->atttypmod);
+		slot->tts_isnull[att] = false;
+	}
+	return ExecStoreVirtualTuple(slot);
+}
+
+/* Call one of the shell's triggers, as the executor would for a row of its own. */
+static void
+call_trigger(KeyChange *change, Trigger *trigger)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+	FmgrInfo	flinfo;
+	TriggerData data = {0};
+
+	data.type = T_TriggerData;
+	data.tg_event = TRIGGER_EVENT_ROW |
+		(change->new_slot != NULL ? TRIGGER_EVENT_UPDATE : TRIGGER_EVENT_DELETE);
+	data.tg_relation = change->rel;
+	data.tg_trigger = trigger;
+	data.tg_trigslot = change->old_slot;
+	data.tg_trigtuple = ExecFetchSlotHeapTuple(change->old_slot, false, NULL);
+	if (change->new_slot != NULL)
+	{
+		data.tg_newslot = change->new_slot;
+		data.tg_newtuple = ExecFetchSlotHeapTuple(change->new_slot, false, NULL);
+	}
+	fmgr_info(trigger->tgfoid, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 0, InvalidOid, (Node *) &data, NULL);
+	(void) FunctionCallInvoke(fcinfo);
+}
+
+/* Is there, or again, a row of this key?  Asked as the table's owner. */
+static bool
+key_exists(KeyChange *change)
+{
+	TupleDesc	desc = RelationGetDescr(change->rel);
+	StringInfoData sql;
+	Oid			types[INDEX_MAX_KEYS];
+	Datum		values[INDEX_MAX_KEYS];
+	Oid			userid;
+	int			sec_context;
+	bool		found;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT 1 FROM ONLY %s WHERE ",
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(change->rel)),
+												RelationGetRelationName(change->rel)));
+	for (int i = 0; i < change->nkeys; i++)
+	{
+		int			att = change->columns[i] - 1;
+
+		types[i] = TupleDescAttr(desc, att)->atttypid;
+		if (i > 0)
+			appendStringInfoString(&sql, " AND ");
+		generate_operator_clause(&sql, quote_identifier(NameStr(TupleDescAttr(desc, att)->attname)),
+								 types[i], change->operators[i], psprintf("$%d", i + 1), types[i]);
+		values[i] = change->old_slot->tts_values[att];
+	}
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(change->rel->rd_rel->relowner,
+						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	if (SPI_connect() != SPI_OK_CONNECT ||
+		SPI_execute_with_args(sql.data, change->nkeys, types, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for a reported key");
+	found = SPI_processed > 0;
+	SPI_finish();
+	SetUserIdAndSecContext(userid, sec_context);
+	return found;
+}
+
+/* Does the trigger change the local table, and not only look at it? */
+static bool
+is_cascade(Trigger *trigger)
+{
+	switch (trigger->tgfoid)
+	{
+		case F_RI_FKEY_NOACTION_DEL:
+		case F_RI_FKEY_NOACTION_UPD:
+		case F_RI_FKEY_RESTRICT_DEL:
+		case F_RI_FKEY_RESTRICT_UPD:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/* Is this the trigger that a report is for? */
+static bool
+is_wanted(Trigger *trigger, Report *report)
+{
+	return trigger->tgconstraint == report->constraint &&
+		trigger->tgenabled != TRIGGER_DISABLED &&
+		RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK &&
+		(report->new_key != NULL ? TRIGGER_FOR_UPDATE(trigger->tgtype) :
+		 TRIGGER_FOR_DELETE(trigger->tgtype));
+}
+
+/* Do what a report makes necessary; false: later, since its constraint is deferred. */
+static bool
+fire(Report *report, bool may_defer)
+{
+	KeyChange	change = {0};
+	Oid			referencing;
+	Oid			referenced;
+	HeapTuple	tuple;
+	bool		now = true;
+
+	/* the foreign key may have gone, or its table been distributed too */
+	if (!rh_local_reference_is(report->constraint, &referencing, &referenced))
+		return true;
+	change.rel = table_open(referenced, RowExclusiveLock);
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(report->constraint));
+	DeconstructFkConstraintRow(tuple, &change.nkeys, (AttrNumber[INDEX_MAX_KEYS]) {0},
+							   change.columns, NULL, change.operators, NULL, NULL, NULL);
+	ReleaseSysCache(tuple);
+	change.old_slot = make_key_slot(&change, report->old_key);
+	if (report->new_key != NULL)
+		change.new_slot = make_key_slot(&change, report->new_key);
+	for (int i = 0; change.rel->trigdesc != NULL && i < change.rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &change.rel->trigdesc->triggers[i];
+
+		if (!is_wanted(trigger, report) ||
+			!RI_FKey_pk_upd_check_required(trigger, change.rel, change.old_slot, change.new_slot))
+			continue;
+		if (may_defer && trigger->tgdeferrable && rh_set_constraints_deferred(report->constraint))
+			now = false;
+		else if (!is_cascade(trigger) || !key_exists(&change))
+			call_trigger(&change, trigger);
+	}
+	ExecDropSingleTupleTableSlot(change.old_slot);
+	if (change.new_slot != NULL)
+		ExecDropSingleTupleTableSlot(change.new_slot);
+	table_close(change.rel, NoLock);
+	return now;
+}
+
+/*
+ * Work off a list of reports.  What the triggers change in local tables fires
+ * those tables' own triggers at the end, so it runs as a query of its own.
+ */
+static void
+fire_all(List **list, bool may_defer)
+{
+	EState	   *estate = CreateExecutorState();
+	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
+
+	AfterTriggerBeginQuery();
+	while (*list != NIL)
+	{
+		Report	   *report = linitial(*list);
+
+		*list = list_delete_first(*list);
+		if (fire(report, may_defer))
+			continue;
+		MemoryContextSwitchTo(TopTransactionContext);
+		deferred = lappend(deferred, report);
+		MemoryContextSwitchTo(estate->es_query_cxt);
+	}
+	AfterTriggerEndQuery(estate);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	ExecCloseResultRelations(estate);
+	MemoryContextSwitchTo(old);
+	FreeExecutorState(estate);
+}
+
+void
+rh_local_reference_recheck(void)
+{
+	List	   *again = deferred;
+
+	deferred = NIL;
+	if (again != NIL)
+		fire_all(&again, true);
+}
+
+/* ------------------------------------------------------------------------
+ * Hooks and callbacks
+ * ------------------------------------------------------------------------
+ */
+
+/* The statement is complete: all that its shards had to report has come. */
+static void
+rh_ExecutorFinish(QueryDesc *queryDesc)
+{
+	if (prev_ExecutorFinish)
+		prev_ExecutorFinish(queryDesc);
+	else
+		standard_ExecutorFinish(queryDesc);
+	if (unlikely(reports != NIL))
+		fire_all(&reports, true);
+}
+
+static void
+at_xact_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_COMMIT)
+	{
+		reports = list_concat(reports, deferred);
+		deferred = NIL;
+		if (reports != NIL)
+		{
+			PushActiveSnapshot(GetTransactionSnapshot());
+			fire_all(&reports, false);
+			PopActiveSnapshot();
+		}
+	}
+	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		reports = deferred = NIL;
+}
+
+/* Reports of a subtransaction are its parent's, or have never been. */
+static List *
+end_level(List *list, int level, bool commit)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		Report	   *report = lfirst(lc);
+
+		if (report->level < level)
+			continue;
+		if (commit)
+			report->level = level - 1;
+		else
+			list = foreach_delete_current(list, lc);
+	}
+	return list;
+}
+
+static void
+at_subxact_end(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	reports = end_level(reports, level, event == SUBXACT_EVENT_COMMIT_SUB);
+	deferred = end_level(deferred, level, event == SUBXACT_EVENT_COMMIT_SUB);
+}
+
+void
+rh_local_reference_init(void)
+{
+	rh_wire_notice_hook = take_report;
+	prev_ExecutorFinish = ExecutorFinish_hook;
+	ExecutorFinish_hook = rh_ExecutorFinish;
+	RegisterXactCallback(at_xact_end, NULL);
+	RegisterSubXactCallback(at_subxact_end, NULL);
+	CacheRegisterSyscacheCallback(CONSTROID, forget_groups, (Datum) 0);
+}

@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * local_reference.h
+ *	  Foreign keys from local tables to distributed ones.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_LOCAL_REFERENCE_H
+#define RH_LOCAL_REFERENCE_H
+
+#include "postgres.h"
+#include "nodes/parsenodes.h"
+#include "shmem/map.h"
+
+/*
+ * Does a local table reference a table of the group?  Then a change must not
+ * commit on its node before the local rows have been looked at.
+ */
+extern bool rh_local_reference_in_group(int32 colocation_id);
+
+/* SET CONSTRAINTS: check what has become immediate. */
+extern void rh_local_reference_recheck(void);
+
+extern void rh_local_reference_init(void);
+
+/* ---- local_reference_ddl.c: what reports on the shards ---- */
+
+/* The SQLSTATE of a shard's report. */
+#define RH_REPORT_SQLSTATE "RHREF"
+
+/* Is this foreign key one from a local to a distributed table?  Its two tables. */
+extern bool rh_local_reference_is(Oid constraint, Oid *referencing, Oid *referenced);
+
+/*
+ * The statements that make a bucket's shard of a table report, one List for all
+ * foreign keys of local tables to it (NIL when there are none).  They replace
+ * what is there.
+ */
+extern List *rh_local_reference_statements(Oid shell, const RhPlacement *bucket);
+
+/*
+ * Before a statement runs that makes a local table reference distributed ones:
+ * take their groups' transfer locks, and keep out whoever writes to them, or to
+ * tables from which a change cascades to them.
+ */
+extern void rh_local_reference_prepare(Node *statement);
+
+/* Make the shards of the referenced tables report for new foreign keys (OIDs of constraints). */
+extern void rh_local_reference_install(List *constraints);
+
+/* Shards of a table need not report any more for foreign keys that have gone, by OID. */
+extern void rh_local_reference_remove(Oid shell, List *constraints);
+
+#endif							/* RH_LOCAL_REFERENCE_H */

@@ -1,0 +1,363 @@
+/*-------------------------------------------------------------------------
+ *
+ * local_reference_ddl.c
+ *	  Foreign keys from local tables to distributed ones: what reports on the
+ *	  shards, and when it comes and goes.
+ *
+ * For each such foreign key a shard of the referenced table has a function,
+ * named after the constraint's OID here, and a trigger that calls it.  For rows
+ * deleted, and for rows whose referenced columns have changed, it raises an INFO
+ * message (which is sent whatever client_min_messages says) with the
+ * old and the new key; what happens with it is in local_reference.c.
+ *
+ * The triggers are part of what a shard looks like (shard_ddl.c), so they move
+ * with it.  They come when the referenced table is distributed, or when the
+ * foreign key is made; they go when the foreign key does, or when the other
+ * table is distributed too.  Reports for a foreign key that is no longer one of
+ * a local table are of no effect.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "src/conn.h"
+#include "src/local_reference.h"
+#include "src/names.h"
+#include "src/rehouse.h"
+#include "src/shard_ddl.h"
+#include "src/table_locks.h"
+#include "src/transfer_lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+bool
+rh_local_reference_is(Oid constraint, Oid *referencing, Oid *referenced)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	RhTable		table;
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	*referencing = form->conrelid;
+	*referenced = form->confrelid;
+	result = form->contype == CONSTRAINT_FOREIGN && rh_map_table(form->confrelid, &table) &&
+		table.kind == RH_KIND_HASH && !rh_map_table(form->conrelid, &table);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* ------------------------------------------------------------------------
+ * Statements
+ * ------------------------------------------------------------------------
+ */
+
+/* "public_102008.rehouse_reference_16543" */
+static char *
+function_name(Oid shell, Oid constraint, const RhPlacement *bucket)
+{
+	char		schema[NAMEDATALEN];
+
+	rh_shard_schema(schema, get_namespace_name(get_rel_namespace(shell)), bucket->bucket_id,
+					bucket->generation);
+	return quote_qualified_identifier(schema, psprintf("rehouse_reference_%u", constraint));
+}
+
+/* "prefix.a suffix, prefix.b suffix": the referenced columns of a foreign key. */
+static char *
+key_columns(Oid shell, Oid constraint, const char *prefix, const char *suffix)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	AttrNumber	columns[INDEX_MAX_KEYS];
+	AttrNumber	referenced[INDEX_MAX_KEYS];
+	StringInfoData buf;
+	int			nkeys;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	DeconstructFkConstraintRow(tuple, &nkeys, columns, referenced, NULL, NULL, NULL, NULL, NULL);
+	ReleaseSysCache(tuple);
+	initStringInfo(&buf);
+	for (int i = 0; i < nkeys; i++)
+		appendStringInfo(&buf, "%s%s.%s%s", i > 0 ? ", " : "", prefix,
+						 quote_identifier(get_attname(shell, referenced[i], false)), suffix);
+	return buf.data;
+}
+
+/* One side of a report: the key as a text array. */
+static char *
+key_array(Oid shell, Oid constraint, const char *row)
+{
+	return psprintf("ARRAY[%s]::pg_catalog.text",
+					key_columns(shell, constraint, row, "::pg_catalog.text"));
+}
+
+/* The function and the trigger of one foreign key on one shard. */
+static List *
+reporting_statements(Oid shell, Oid constraint, const RhPlacement *bucket)
+{
+	char	   *function = function_name(shell, constraint, bucket);
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	char	   *report = psprintf("RAISE INFO USING ERRCODE = '%s', MESSAGE = '%u', DETAIL = %s",
+								  RH_REPORT_SQLSTATE, constraint,
+								  key_array(shell, constraint, "old"));
+	List	   *statements;
+
+	/* no WHEN clause: it would keep the columns' types from being changed */
+	statements = list_make1(psprintf("CREATE OR REPLACE FUNCTION %s() RETURNS pg_catalog.trigger "
+									 "LANGUAGE plpgsql AS $rh$ BEGIN "
+									 "IF tg_op = 'DELETE' THEN %s; "
+									 "ELSIF ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record "
+									 "THEN %s, HINT = %s; END IF; RETURN NULL; END $rh$",
+									 function, report, key_columns(shell, constraint, "old", ""),
+									 key_columns(shell, constraint, "new", ""), report,
+									 key_array(shell, constraint, "new")));
+	return lappend(statements,
+				   psprintf("CREATE OR REPLACE TRIGGER rehouse_reference_%u AFTER DELETE OR UPDATE ON %s "
+							"FOR EACH ROW EXECUTE FUNCTION %s()",
+							constraint, shard, function));
+}
+
+/* The foreign keys of local tables to a shell: those that have a trigger on it. */
+static List *
+local_references(Oid shell)
+{
+	Relation	rel = table_open(shell, AccessShareLock);
+	TriggerDesc *triggers = rel->trigdesc;
+	List	   *constraints = NIL;
+	Oid			referencing;
+	Oid			referenced;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (OidIsValid(trigger->tgconstraint) &&
+			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK &&
+			rh_local_reference_is(trigger->tgconstraint, &referencing, &referenced))
+			constraints = list_append_unique_oid(constraints, trigger->tgconstraint);
+	}
+	table_close(rel, AccessShareLock);
+	return constraints;
+}
+
+List *
+rh_local_reference_statements(Oid shell, const RhPlacement *bucket)
+{
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	foreach(lc, local_references(shell))
+		statements = list_concat(statements,
+								 reporting_statements(shell, lfirst_oid(lc), bucket));
+	return statements;
+}
+
+static List *
+removing_statements(Oid shell, List *constraints, const RhPlacement *bucket)
+{
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+		statements = lappend(statements,
+							 psprintf("DROP FUNCTION IF EXISTS %s() CASCADE",
+									  function_name(shell, lfirst_oid(lc), bucket)));
+	return statements;
+}
+
+/* ------------------------------------------------------------------------
+ * Coming and going
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Run statements for all shards of a table, as its owner: whoever may
+ * reference a table need not be allowed to change it.  removed: the
+ * constraints that need not report any more; NIL: make those report that must.
+ * What need not report may as well go on, where the owner's connection cannot be
+ * used because this transaction has used the node as somebody else.
+ */
+static void
+run_on_shards(Oid shell, int32 colocation_id, List *removed)
+{
+	RhPlacement *placements;
+	uint64		version;
+	int			count = rh_map_placements(colocation_id, &placements, &version);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(shell));
+	List	   *nodes = NIL;
+	Oid			owner;
+	Oid			userid;
+	int			sec_context;
+	ListCell   *lc;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", shell);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	for (int i = 0; i < count; i++)
+		nodes = list_append_unique_int(nodes, placements[i].node_id);
+	list_sort(nodes, list_int_cmp);
+	foreach(lc, nodes)
+	{
+		List	   *statements = NIL;
+
+		if (removed != NIL && rh_conn_others_used(lfirst_int(lc), owner))
+			continue;
+		for (int i = 0; i < count; i++)
+			if (placements[i].node_id == lfirst_int(lc))
+				statements = list_concat(statements, removed != NIL ?
+										 removing_statements(shell, removed, &placements[i]) :
+										 rh_local_reference_statements(shell, &placements[i]));
+		rh_shard_ddl_exec(rh_conn_get(lfirst_int(lc)), statements);
+	}
+	SetUserIdAndSecContext(userid, sec_context);
+}
+
+void
+rh_local_reference_install(List *constraints)
+{
+	List	   *shells = NIL;
+	RhTable		table;
+	Oid			referencing;
+	Oid			referenced;
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+		if (rh_local_reference_is(lfirst_oid(lc), &referencing, &referenced))
+			shells = list_append_unique_oid(shells, referenced);
+	foreach(lc, shells)
+		if (rh_map_table(lfirst_oid(lc), &table))
+		{
+			rh_transfer_lock_ddl(table.colocation_id);
+			run_on_shards(lfirst_oid(lc), table.colocation_id, NIL);
+		}
+}
+
+void
+rh_local_reference_remove(Oid shell, List *constraints)
+{
+	RhTable		table;
+
+	if (constraints == NIL || !rh_map_table(shell, &table) || table.kind != RH_KIND_HASH)
+		return;
+	rh_transfer_lock_ddl(table.colocation_id);
+	run_on_shards(shell, table.colocation_id, constraints);
+}
+
+/* ------------------------------------------------------------------------
+ * Before a statement that makes foreign keys
+ * ------------------------------------------------------------------------
+ */
+
+/* The tables that a list of raw constraints references, if they are distributed. */
+static List *
+add_referenced(List *relids, List *constraints)
+{
+	ListCell   *lc;
+
+	foreach(lc, constraints)
+	{
+		Constraint *constraint = lfirst(lc);
+		RhTable		table;
+		Oid			relid;
+
+		if (!IsA(constraint, Constraint) || constraint->contype != CONSTR_FOREIGN)
+			continue;
+		relid = RangeVarGetRelid(constraint->pktable, NoLock, true);
+		if (OidIsValid(relid) && rh_map_table(relid, &table) && table.kind == RH_KIND_HASH &&
+			(pg_class_aclcheck(relid, GetUserId(), ACL_REFERENCES) == ACLCHECK_OK ||
+			 pg_attribute_aclcheck_all(relid, GetUserId(), ACL_REFERENCES, ACLMASK_ANY) == ACLCHECK_OK))
+			relids = list_append_unique_oid(relids, relid);
+	}
+	return relids;
+}
+
+/* The distributed tables that a CREATE or ALTER TABLE of a local one references. */
+static List *
+referenced_tables(Node *statement)
+{
+	List	   *relids = NIL;
+	List	   *elements = NIL;
+	ListCell   *lc;
+
+	if (IsA(statement, CreateStmt))
+		elements = list_concat_copy(((CreateStmt *) statement)->tableElts,
+									((CreateStmt *) statement)->constraints);
+	else if (IsA(statement, AlterTableStmt))
+	{
+		foreach(lc, ((AlterTableStmt *) statement)->cmds)
+		{
+			AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+			if (cmd->subtype == AT_AddConstraint || cmd->subtype == AT_AddColumn)
+				elements = lappend(elements, cmd->def);
+		}
+	}
+	foreach(lc, elements)
+	{
+		Node	   *element = lfirst(lc);
+
+		if (element != NULL && IsA(element, ColumnDef))
+			relids = add_referenced(relids, ((ColumnDef *) element)->constraints);
+		else if (element != NULL)
+			relids = add_referenced(relids, list_make1(element));
+	}
+	return relids;
+}
+
+/* A table and, with it, those whose changes may cascade to it on the nodes. */
+static List *
+add_with_referenced(List *relids, Oid relid)
+{
+	Relation	rel;
+	List	   *further = NIL;
+	RhTable		table;
+	ListCell   *lc;
+
+	if (list_member_oid(relids, relid) || !rh_map_table(relid, &table))
+		return relids;
+	relids = lappend_oid(relids, relid);
+	rel = table_open(relid, AccessShareLock);
+	foreach(lc, RelationGetFKeyList(rel))
+		further = lappend_oid(further, ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid);
+	table_close(rel, AccessShareLock);
+	foreach(lc, further)
+		relids = add_with_referenced(relids, lfirst_oid(lc));
+	return relids;
+}
+
+void
+rh_local_reference_prepare(Node *statement)
+{
+	List	   *relids = NIL;
+	List	   *locks = NIL;
+	ListCell   *lc;
+
+	foreach(lc, referenced_tables(statement))
+		relids = add_with_referenced(relids, lfirst_oid(lc));
+	foreach(lc, relids)
+	{
+		RhTable		table;
+
+		if (rh_map_table(lfirst_oid(lc), &table))
+			rh_transfer_lock_ddl(table.colocation_id);
+		locks = rh_table_lock_add(locks, lfirst_oid(lc), ShareRowExclusiveLock);
+	}
+	if (locks != NIL)
+		rh_table_locks_take(locks);
+}
