@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
+#include "shmem/load.h"
 #include "shmem/map.h"
 #include "src/mapsync.h"
 #include "src/owner.h"
@@ -299,6 +300,7 @@ run_cycle(void)
 	if (!rh_keeper_become_owner())
 		leave_absent();
 	rh_request_serve();
+	rh_load_merge();
 	if (!is_active())
 		return wait;
 	rh_keeper_guarded(reclaim_maps, NULL, LOG, NULL);

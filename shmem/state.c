@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "shmem/load.h"
 #include "shmem/state.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
@@ -34,12 +35,12 @@ static LWLockPadded *locks = NULL;
 
 enum
 {
-	LOCK_MAP, LOCK_TRANSIT, LOCK_DEBUG, LOCK_COUNT
+	LOCK_MAP, LOCK_TRANSIT, LOCK_DEBUG, LOCK_LOAD, LOCK_COUNT
 };
 
 /* Prepared transactions have a PGPROC too, but never read the map. */
-static uint32
-slot_count(void)
+uint32
+rh_process_count(void)
 {
 	return MaxBackends + NUM_AUXILIARY_PROCS;
 }
@@ -56,10 +57,11 @@ request_shmem(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(RhShared)));
-	RequestAddinShmemSpace(rh_rcu_size(slot_count()) + RH_RCU_SLOT_SIZE);
+	RequestAddinShmemSpace(rh_rcu_size(rh_process_count()) + RH_RCU_SLOT_SIZE);
 	RequestAddinShmemSpace(arena_size());
 	RequestAddinShmemSpace(rh_transit_size());
 	RequestAddinShmemSpace(rh_debug_size());
+	RequestAddinShmemSpace(rh_load_size());
 	RequestNamedLWLockTranche("rehouse", LOCK_COUNT);
 }
 
@@ -80,18 +82,19 @@ startup_shmem(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	rh_shared = ShmemInitStruct("rehouse databases", sizeof(RhShared), &found);
 	rcu_memory = ShmemInitStruct("rehouse reader slots",
-								 rh_rcu_size(slot_count()) + RH_RCU_SLOT_SIZE, &found);
+								 rh_rcu_size(rh_process_count()) + RH_RCU_SLOT_SIZE, &found);
 	rh_rcu = (RhRcu *) TYPEALIGN(RH_RCU_SLOT_SIZE, rcu_memory);
 	arena_memory = ShmemInitStruct("rehouse map memory", arena_size(), &found);
 	rh_arena = (RhArena *) TYPEALIGN(RH_ARENA_ALIGN, arena_memory);
 	if (!found)
 	{
 		memset(rh_shared, 0, sizeof(RhShared));
-		rh_rcu_init(rh_rcu, slot_count());
+		rh_rcu_init(rh_rcu, rh_process_count());
 		rh_arena_create(arena_memory, arena_size(), false);
 	}
 	rh_transit_startup();
 	rh_debug_startup();
+	rh_load_startup();
 	locks = GetNamedLWLockTranche("rehouse");
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -112,6 +115,12 @@ LWLock *
 rh_debug_lock(void)
 {
 	return &locks[LOCK_DEBUG].lock;
+}
+
+LWLock *
+rh_load_lock(void)
+{
+	return &locks[LOCK_LOAD].lock;
 }
 
 /* At exit, before the PGPROC that names the slot goes to somebody else. */

@@ -61,10 +61,17 @@ extern RhMapSource rh_map_source;
 /* The setting, in kB. */
 extern int	rh_map_memory;
 
-/* The locks: the map's (arena, lists of maps), the transit marks', the debug points'. */
+/*
+ * The locks: the map's (arena, lists of maps), the transit marks', the debug
+ * points', the load counters'.
+ */
 extern LWLock *rh_map_lock(void);
 extern LWLock *rh_transit_lock(void);
 extern LWLock *rh_debug_lock(void);
+extern LWLock *rh_load_lock(void);
+
+/* One place for each process that can be: what MyProc->pgprocno counts up to. */
+extern uint32 rh_process_count(void);
 
 /* What the next two functions have returned, or NULL. */
 extern RhRcuSlot *rh_slot_cache;

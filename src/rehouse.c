@@ -27,6 +27,7 @@
 #include "src/planner.h"
 #include "src/rehouse.h"
 #include "src/set_constraints.h"
+#include "src/statistics.h"
 #include "src/utility.h"
 #include "src/xact.h"
 #include "utils/guc.h"
@@ -56,6 +57,7 @@ _PG_init(void)
 	rh_utility_init();
 	rh_planner_init();
 	rh_gather_init();
+	rh_statistics_init();
 
 	MarkGUCPrefixReserved("rehouse");
 }

@@ -23,6 +23,7 @@
 #include "src/convert.h"
 #include "src/keytie.h"
 #include "src/ship.h"
+#include "src/statistics.h"
 
 /* The elements of custom_private. */
 typedef enum RouterPrivate
@@ -74,6 +75,7 @@ typedef struct RouterScanState
 	bool		routed;
 	bool		volatile_key;	/* known at execution only */
 	RhPlacement placement;
+	RhTenant	tenant;			/* for statistics, when they are on */
 	RhNode		node;			/* for EXPLAIN */
 	RhStatement statement;
 	RhStream   *stream;			/* NULL: not begun, or finished */

@@ -223,6 +223,8 @@ route(RouterScanState *state, Oid key_type, Datum key, bool isnull, bool take_ga
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not find the shards of a table that was distributed when the statement was planned"),
 				 errhint("Run the statement again.")));
+	if (rh_statistics_on && !isnull)
+		rh_statistics_tenant(&state->tenant, key_type, key, hash);
 	state->routed = true;
 }
 
@@ -418,6 +420,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	state->expressions = scan->custom_exprs;
 	state->colocation_id = get_number(state, ROUTER_COLOCATION_ID);
 	state->access = get_number(state, ROUTER_ACCESS);
+	state->tenant.length = RH_NO_TENANT;
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 

@@ -52,6 +52,8 @@ INSERT INTO contract VALUES
 ('column_to_column_name', 'table_name regclass, column_var_text text', 'text', 'all'),
 ('recover_prepared_transactions', '', 'integer', 'granted'),
 ('citus_version', '', 'text', 'all'),
+('citus_stat_statements_reset', '', 'void', 'granted'),
+('citus_stat_tenants_reset', '', 'void', 'granted'),
 -- ours
 ('add_reserved_node', 'nodename text, nodeport integer', 'integer', 'granted'),
 ('isolate_tenant', 'table_name regclass, tenant_id "any", node_name text DEFAULT NULL::text, node_port integer DEFAULT NULL::integer', 'bigint', 'granted'),
@@ -80,6 +82,8 @@ INSERT INTO contract_views VALUES
 ('citus_lock_waits', 'waiting_gpid bigint, blocking_gpid bigint, blocked_statement text, current_statement_in_blocking_process text, waiting_nodeid integer, blocking_nodeid integer'),
 ('citus_stat_activity', 'global_pid bigint, nodeid integer, is_worker_query boolean, ' || (SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'pg_stat_activity'::regclass AND attnum > 0)),
 ('citus_dist_stat_activity', 'global_pid bigint, nodeid integer, is_worker_query boolean, ' || (SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'pg_stat_activity'::regclass AND attnum > 0)),
+('citus_stat_statements', 'queryid bigint, userid oid, dbid oid, query text, executor text, partition_key text, calls bigint'),
+('citus_stat_tenants', 'nodeid integer, colocation_id integer, tenant_attribute text, read_count_in_this_period integer, read_count_in_last_period integer, query_count_in_this_period integer, query_count_in_last_period integer, cpu_usage_in_this_period double precision, cpu_usage_in_last_period double precision'),
 ('pg_dist_node', 'nodeid integer, groupid integer, nodename text, nodeport integer, noderack text, hasmetadata boolean, isactive boolean, noderole noderole, nodecluster name, metadatasynced boolean, shouldhaveshards boolean'),
 ('pg_dist_partition', 'logicalrelid regclass, partmethod "char", partkey text, colocationid integer, repmodel "char", autoconverted boolean'),
 ('pg_dist_shard', 'logicalrelid regclass, shardid bigint, shardstorage "char", shardminvalue text, shardmaxvalue text'),
@@ -107,6 +111,6 @@ SELECT set_eq($$SELECT name FROM functions WHERE who = 'all' AND name NOT IN (SE
               ARRAY['citus_backend_gpid', 'citus_calculate_gpid', 'citus_coordinator_nodeid', 'citus_nodeid_for_gpid', 'citus_pid_for_gpid',
                     'citus_node_capacity_1', 'citus_shard_allowed_on_node_true', 'citus_shard_cost_1', 'citus_shard_cost_by_disk_size',
                     'column_var_text', 'coordinator_pid', 'map_placements', 'may_see', 'node_activity', 'node_lock_waits', 'pgoutput_describe',
-                    'processes', 'shard_schema', 'shard_sizes', 'simulate_rebalance', 'variance_from_sums'],
+                    'processes', 'shard_schema', 'shard_sizes', 'simulate_rebalance', 'stat_statements', 'stat_tenants', 'stat_usage', 'statement_texts', 'variance_from_sums'],
               'what else may be called by everybody');
 SELECT * FROM finish();

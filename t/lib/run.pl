@@ -136,7 +136,8 @@ sub prepare_database
 {
 	my ($test) = @_;
 	$live ||= RehouseCluster->new(workers => 3, dir => "$work/live", database => 'shared', extension => 0,
-		coordinator => { max_worker_processes => 200, max_connections => 300 });
+		coordinator => { max_worker_processes => 200, max_connections => 300,
+			shared_preload_libraries => 'pg_stat_statements, rehouse' });
 	$live->make_database($test->{database});
 	$live->coordinator->query('CREATE EXTENSION pgtap', database => $test->{database})
 	  if $test->{kind} eq 'suite';
