@@ -28,6 +28,7 @@
 #include "catalog/pg_trigger.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
+#include "src/ddl_objects.h"
 #include "src/local_reference.h"
 #include "src/rehouse.h"
 #include "utils/fmgroids.h"
@@ -256,6 +257,8 @@ object_dropped(Oid classid, Oid objid, int subid, ObjectAccessDrop *drop)
 		constraint_dropped(objid);
 	else if (classid == TriggerRelationId)
 		trigger_dropped(objid);
+	else
+		(void) rh_objects_dropping(classid, objid, &current_scope->objects);
 }
 
 /* Does a schema have distributed tables? */

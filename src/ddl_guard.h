@@ -45,6 +45,7 @@ typedef struct RhDdlScope
 	List	   *touched;		/* parts of shells that have been dropped */
 	List	   *new_constraints;	/* OIDs, of any table */
 	List	   *unreferenced;	/* RhLostReference */
+	List	   *objects;		/* that nodes have, and that have been dropped */
 } RhDdlScope;
 
 /* Begin and end a scope; end it in PG_FINALLY, whatever has happened. */

@@ -23,6 +23,7 @@
 #include "src/distribute.h"
 #include "src/local_reference.h"
 #include "src/names.h"
+#include "src/objects.h"
 #include "src/shard_ddl.h"
 #include "src/shell.h"
 #include "utils/builtins.h"
@@ -164,6 +165,7 @@ rh_ddl_run(RhDdl *ddl)
 		if (entry->find_new)
 			check_new_objects(entry);
 		run_on_shards(entry);
+		rh_objects_record_table(entry->relid);
 		rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
 						  "WHERE relation = $1", 1, (Oid[]) {OIDOID},
 						  (Datum[]) {ObjectIdGetDatum(entry->relid)}, NULL, NULL);

@@ -48,6 +48,7 @@
 #include "src/distribute.h"
 #include "src/local_reference.h"
 #include "src/names.h"
+#include "src/objects.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
 #include "src/table_locks.h"
@@ -171,6 +172,7 @@ rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key, char
 	rh_catalog_modify("INSERT INTO rehouse.shards (relation, bucket_id) "
 					  "SELECT $1, bucket_id FROM rehouse.buckets WHERE colocation_id = $2 "
 					  "ORDER BY hash_min", 2, types, values, NULL, NULL);
+	rh_objects_record_table(shell);
 }
 
 /* Is a constraint a foreign key between two tables that both are, or both are not, distributed? */

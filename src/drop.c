@@ -98,11 +98,11 @@ drop_statements(NodeShards *entry)
 		char	   *schema = lfirst(lc);
 		char	   *literal = quote_literal_cstr(schema);
 
-		/* what reported rows of the tables (local_reference_ddl.c) */
+		/* what the tables' triggers called */
 		statements = lappend(statements,
 							 psprintf("DO $rh$ DECLARE f pg_catalog.regprocedure; BEGIN FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p "
 									  "WHERE p.pronamespace = pg_catalog.to_regnamespace(%s) "
-									  "AND pg_catalog.starts_with(p.proname, 'rehouse_reference_') "
+									  "AND p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype "
 									  "AND pg_catalog.pg_has_role(p.proowner, 'USAGE') "
 									  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgfoid = p.oid) "
 									  "LOOP EXECUTE pg_catalog.format('DROP FUNCTION %%s', f); END LOOP; END $rh$", literal));

@@ -35,6 +35,7 @@
 #include "src/key.h"
 #include "src/local_reference.h"
 #include "src/names.h"
+#include "src/node_functions.h"
 #include "src/rehouse.h"
 #include "src/relocate.h"
 #include "src/shard_acl.h"
@@ -630,15 +631,61 @@ rh_shard_ddl_validate(Oid shell, const RhPlacement *bucket)
 	return statements;
 }
 
+/* A literal as ruleutils.c prints the arguments of a trigger. */
+static void
+append_plain_literal(StringInfo buf, const char *value)
+{
+	appendStringInfoChar(buf, '\'');
+	for (; *value != '\0'; value++)
+		appendStringInfo(buf, "%s%c", *value == '\'' ? "'" : "", *value);
+	appendStringInfoChar(buf, '\'');
+}
+
+/*
+ * CREATE TRIGGER on the shard, with the bucket's copy of its function; appends
+ * what makes that to *statements.
+ */
+static char *
+trigger_definition(Trigger *trigger, Oid shell, const RhPlacement *bucket, List **statements)
+{
+	char	   *text = to_bucket(definition_of(pg_get_triggerdef, trigger->tgoid), bucket);
+	char	   *copy = rh_bucket_function(trigger->tgfoid, shell, bucket, statements);
+	StringInfoData call;
+	int			length;
+
+	if (copy == NULL)
+		return text;
+	initStringInfo(&call);
+	for (int i = 0; i < trigger->tgnargs; i++)
+	{
+		appendStringInfoString(&call, i > 0 ? ", " : "");
+		append_plain_literal(&call, trigger->tgargs[i]);
+	}
+	appendStringInfoChar(&call, ')');
+	length = strlen(text) - call.len;
+	if (length > 0 && strcmp(text + length, call.data) == 0)
+	{
+		char	   *printed = psprintf("EXECUTE FUNCTION %s(",
+									   quote_qualified_identifier(get_namespace_name(get_func_namespace(trigger->tgfoid)),
+																  get_func_name(trigger->tgfoid)));
+
+		length -= strlen(printed);
+		if (length > 0 && strncmp(text + length, printed, strlen(printed)) == 0)
+			return psprintf("%sEXECUTE FUNCTION %s(%s", pnstrdup(text, length), copy, call.data);
+	}
+	elog(ERROR, "unexpected definition of a trigger: %s", text);
+}
+
 static List *
-trigger_statements(Trigger *trigger, const RhPlacement *bucket, const char *shard)
+trigger_statements(Trigger *trigger, Oid shell, const RhPlacement *bucket, const char *shard)
 {
 	const char *how = trigger->tgenabled == TRIGGER_DISABLED ? "DISABLE" :
 		trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA ? "ENABLE REPLICA" :
 		trigger->tgenabled == TRIGGER_FIRES_ALWAYS ? "ENABLE ALWAYS" : NULL;
-	List	   *statements = list_make1(to_bucket(definition_of(pg_get_triggerdef, trigger->tgoid),
-												  bucket));
+	List	   *statements = NIL;
+	char	   *definition = trigger_definition(trigger, shell, bucket, &statements);
 
+	statements = lappend(statements, definition);
 	if (how != NULL)
 		statements = lappend(statements,
 							 psprintf("ALTER TABLE %s %s TRIGGER %s", shard, how,
@@ -666,7 +713,8 @@ rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 		if (fires_on_shards(&triggers->triggers[i]))
 			statements = list_concat(statements,
-									 trigger_statements(&triggers->triggers[i], bucket, shard));
+									 trigger_statements(&triggers->triggers[i], shell, bucket,
+														shard));
 	PopOverrideSearchPath();
 	relation_close(rel, AccessShareLock);
 	return list_concat(statements, rh_local_reference_statements(shell, bucket));
@@ -747,7 +795,8 @@ rh_shard_ddl_trigger(Oid shell, const RhPlacement *bucket, const char *name, boo
 		if (fires_on_shards(&triggers->triggers[i]) &&
 			strcmp(triggers->triggers[i].tgname, name) == 0)
 			statements = list_concat(statements,
-									 trigger_statements(&triggers->triggers[i], bucket, shard));
+									 trigger_statements(&triggers->triggers[i], shell, bucket,
+														shard));
 	PopOverrideSearchPath();
 	relation_close(rel, AccessShareLock);
 	return statements;

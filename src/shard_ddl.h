@@ -54,6 +54,12 @@ extern List *rh_shard_ddl_roles(Oid shell);
 extern void rh_shard_ddl_check_roles(RhConn *conn, List *roles);
 
 extern List *rh_shard_ddl_dependencies(Oid shell);
+
+/* The objects that those statements make: a List of ObjectAddress. */
+extern List *rh_shard_deps_objects(Oid shell);
+
+/* The statements that make one object, and what it needs. */
+extern List *rh_shard_deps_of_object(Oid classid, Oid objid);
 extern List *rh_shard_ddl_schema(Oid shell, const RhPlacement *bucket);
 extern List *rh_shard_ddl_table(Oid shell, const RhPlacement *bucket);
 extern List *rh_shard_ddl_indexes(Oid shell, const RhPlacement *bucket, RhIndexSet set);

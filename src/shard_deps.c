@@ -9,7 +9,9 @@
  * the extension.  What SQL text can make again (schemas, enums, domains,
  * composite and range types, functions in SQL and PL/pgSQL, collations,
  * extensions) is created where it is missing; for anything else the node must
- * have it already, and the statement says so by name when it hasn't.
+ * have it already, and the statement says so by name when it hasn't.  The
+ * objects that were come by are the answer of rh_shard_deps_objects: those that
+ * follow ALTER and DROP (ddl_objects.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -36,6 +38,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_statistic_ext.h"
@@ -46,6 +49,7 @@
 #include "commands/proclang.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "src/node_functions.h"
 #include "src/shard_ddl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -62,6 +66,7 @@ typedef struct Walk
 	Oid			shell;
 	ObjectAddresses *seen;		/* looked at already */
 	List	   *statements;		/* in the order in which they must run */
+	List	   *objects;		/* of ObjectAddress: what they make */
 } Walk;
 
 static void visit(Walk *walk, Oid classid, Oid objid);
@@ -82,21 +87,40 @@ add_unless(Walk *walk, const char *exists, const char *statement)
 	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
 }
 
+/* What asks for the objects, for messages. */
+static const char *
+dependent(Walk *walk)
+{
+	if (!OidIsValid(walk->shell))
+		return "A function of the nodes";
+	return psprintf("Table %s",
+					quote_qualified_identifier(get_namespace_name(get_rel_namespace(walk->shell)),
+											   get_rel_name(walk->shell)));
+}
+
 /* An error on the node, with the object's name, where the condition does not hold. */
 static void
 add_required(Walk *walk, const char *exists, const char *description)
 {
+	char	   *message = psprintf("%s does not exist on this node", description);
+	char	   *hint = psprintf("%s depends on it, and it cannot be created from here: create it on the node first.",
+								dependent(walk));
 	char	   *body = psprintf("BEGIN IF NOT (%s) THEN RAISE EXCEPTION USING "
 								"ERRCODE = 'undefined_object', MESSAGE = %s, HINT = %s; "
-								"END IF; END", exists,
-								quote_literal_cstr(psprintf("%s does not exist on this node",
-															description)),
-								quote_literal_cstr(psprintf("Table %s depends on it, and it cannot be created "
-															"from here: create it on the node first.",
-															quote_qualified_identifier(get_namespace_name(get_rel_namespace(walk->shell)),
-																					   get_rel_name(walk->shell)))));
+								"END IF; END", exists, quote_literal_cstr(message),
+								quote_literal_cstr(hint));
 
 	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
+}
+
+/* An object that is on the node from here on. */
+static void
+add_object(Walk *walk, Oid classid, Oid objid)
+{
+	ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+	ObjectAddressSet(*address, classid, objid);
+	walk->objects = lappend(walk->objects, address);
 }
 
 /* "x IS NOT NULL" of one of the to_reg.. functions for a printed name. */
@@ -114,6 +138,7 @@ visit_schema(Walk *walk, Oid nspid)
 
 	if (name == NULL || nspid < FirstNormalObjectId)
 		return;
+	add_object(walk, NamespaceRelationId, nspid);
 	quoted = quote_identifier(name);
 
 	/* of two grants at once one fails ("tuple concurrently updated"), and is not needed */
@@ -159,6 +184,7 @@ visit_extension(Walk *walk, Oid extension)
 	if (name == NULL)
 		return;
 	visit(walk, NamespaceRelationId, nspid);
+	add_object(walk, ExtensionRelationId, extension);
 	add_unless(walk, psprintf("EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = %s)",
 							  quote_literal_cstr(name)),
 			   psprintf("CREATE EXTENSION %s WITH SCHEMA %s CASCADE", quote_identifier(name),
@@ -190,6 +216,19 @@ enum_labels(Oid type)
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	return buf.data;
+}
+
+/* Give a type to its owner, where the node has that role and lets us. */
+static void
+add_owner(Walk *walk, const char *kind, const char *name, Oid owner)
+{
+	char	   *current = psprintf("SELECT pg_catalog.pg_get_userbyid(typowner) FROM pg_catalog.pg_type "
+								   "WHERE oid = pg_catalog.to_regtype(%s)", quote_literal_cstr(name));
+	char	   *body = psprintf("BEGIN %s END",
+								rh_node_owner_statement(kind, name, current,
+														GetUserNameFromId(owner, false), false));
+
+	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
 }
 
 static void
@@ -268,8 +307,11 @@ visit_composite(Walk *walk, Form_pg_type form, const char *name)
 	if (rel->rd_rel->relkind != RELKIND_COMPOSITE_TYPE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 OidIsValid(walk->shell) ?
 				 errmsg("cannot distribute table \"%s\" because it uses the row type of \"%s\"",
-						get_rel_name(walk->shell), RelationGetRelationName(rel)),
+						get_rel_name(walk->shell), RelationGetRelationName(rel)) :
+				 errmsg("cannot create a function on the nodes that uses the row type of \"%s\"",
+						RelationGetRelationName(rel)),
 				 errhint("Use a type made with CREATE TYPE instead of the row type of a table.")));
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE TYPE %s AS (", name);
@@ -349,6 +391,8 @@ visit_type(Walk *walk, Oid type)
 		default_text = deparse_expression(stringToNode(TextDatumGetCString(datum)), NIL, false,
 										  false);
 	visit(walk, NamespaceRelationId, form->typnamespace);
+	if (form->typtype != TYPTYPE_MULTIRANGE)
+		add_object(walk, TypeRelationId, type);
 	switch (form->typtype)
 	{
 		case TYPTYPE_ENUM:
@@ -370,6 +414,8 @@ visit_type(Walk *walk, Oid type)
 			add_required(walk, exists_as("to_regtype", name), psprintf("type %s", name));
 			break;
 	}
+	if (strchr("edc", form->typtype) != NULL)
+		add_owner(walk, form->typtype == TYPTYPE_DOMAIN ? "DOMAIN" : "TYPE", name, form->typowner);
 	ReleaseSysCache(tuple);
 }
 
@@ -417,15 +463,10 @@ visit_function(Walk *walk, Oid function)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Form_pg_proc form;
-	char	   *signature;
-	char	   *language;
-	char		kind;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function);
 	form = (Form_pg_proc) GETSTRUCT(tuple);
-	language = get_language_name(form->prolang, false);
-	kind = form->prokind;
 	visit(walk, NamespaceRelationId, form->pronamespace);
 	visit(walk, TypeRelationId, form->prorettype);
 	for (int i = 0; i < form->pronargs; i++)
@@ -433,15 +474,20 @@ visit_function(Walk *walk, Oid function)
 	ReleaseSysCache(tuple);
 
 	visit_dependencies(walk, ProcedureRelationId, function);
-	signature = format_procedure_extended(function, FORMAT_PROC_FORCE_QUALIFY);
-	if (kind == PROKIND_FUNCTION &&
-		(strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0))
-		add_unless(walk, exists_as("to_regprocedure", signature),
-				   TextDatumGetCString(DirectFunctionCall1(pg_get_functiondef,
-														   ObjectIdGetDatum(function))));
+	add_object(walk, ProcedureRelationId, function);
+	if (rh_node_function_has_text(function))
+	{
+		/* what triggers call are the buckets' copies */
+		if (get_func_rettype(function) != TRIGGEROID)
+			walk->statements = lappend(walk->statements, rh_node_function_statement(function));
+	}
 	else
+	{
+		char	   *signature = rh_node_function_signature(function);
+
 		add_required(walk, exists_as("to_regprocedure", signature),
 					 psprintf("function %s", signature));
+	}
 }
 
 static void
@@ -458,6 +504,7 @@ visit_collation(Walk *walk, Oid collation)
 		elog(ERROR, "cache lookup failed for collation %u", collation);
 	form = (Form_pg_collation) GETSTRUCT(tuple);
 	visit(walk, NamespaceRelationId, form->collnamespace);
+	add_object(walk, CollationRelationId, collation);
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE COLLATION %s (PROVIDER = %s, DETERMINISTIC = %s", name,
 					 form->collprovider == COLLPROVIDER_ICU ? "icu" : "libc",
@@ -552,15 +599,17 @@ visit_parts(Walk *walk, Oid catalogid, AttrNumber relcolumn, Oid indexid, AttrNu
 						   lfirst_oid(lc));
 }
 
-List *
-rh_shard_ddl_dependencies(Oid shell)
+/* All that a table needs, in the order of its making. */
+static void
+walk_table(Walk *walk, Oid shell)
 {
 	OverrideSearchPath path = {NIL, true, false, 0};
-	Walk		walk = {shell, NULL, NIL};
 	Relation	rel = relation_open(shell, AccessShareLock);
 	ListCell   *lc;
 
-	walk.seen = new_object_addresses();
+	memset(walk, 0, sizeof(Walk));
+	walk->shell = shell;
+	walk->seen = new_object_addresses();
 	PushOverrideSearchPath(&path);
 	for (int i = 0; i < rel->rd_att->natts; i++)
 	{
@@ -568,22 +617,54 @@ rh_shard_ddl_dependencies(Oid shell)
 
 		if (attribute->attisdropped)
 			continue;
-		visit(&walk, TypeRelationId, attribute->atttypid);
-		visit(&walk, CollationRelationId, attribute->attcollation);
+		visit(walk, TypeRelationId, attribute->atttypid);
+		visit(walk, CollationRelationId, attribute->attcollation);
 	}
-	visit_parts(&walk, AttrDefaultRelationId, Anum_pg_attrdef_adrelid,
+	visit_parts(walk, AttrDefaultRelationId, Anum_pg_attrdef_adrelid,
 				AttrDefaultIndexId, Anum_pg_attrdef_oid, shell);
-	visit_parts(&walk, ConstraintRelationId, Anum_pg_constraint_conrelid,
+	visit_parts(walk, ConstraintRelationId, Anum_pg_constraint_conrelid,
 				ConstraintRelidTypidNameIndexId, Anum_pg_constraint_oid, shell);
-	visit_parts(&walk, IndexRelationId, Anum_pg_index_indrelid,
+	visit_parts(walk, IndexRelationId, Anum_pg_index_indrelid,
 				IndexIndrelidIndexId, Anum_pg_index_indexrelid, shell);
-	visit_parts(&walk, TriggerRelationId, Anum_pg_trigger_tgrelid,
+	visit_parts(walk, TriggerRelationId, Anum_pg_trigger_tgrelid,
 				TriggerRelidNameIndexId, Anum_pg_trigger_oid, shell);
+	visit_parts(walk, PolicyRelationId, Anum_pg_policy_polrelid,
+				PolicyPolrelidPolnameIndexId, Anum_pg_policy_oid, shell);
 	foreach(lc, RelationGetStatExtList(rel))
-		visit_dependencies(&walk, StatisticExtRelationId, lfirst_oid(lc));
+		visit_dependencies(walk, StatisticExtRelationId, lfirst_oid(lc));
+	PopOverrideSearchPath();
+	free_object_addresses(walk->seen);
+	relation_close(rel, AccessShareLock);
+}
+
+List *
+rh_shard_ddl_dependencies(Oid shell)
+{
+	Walk		walk;
+
+	walk_table(&walk, shell);
+	return walk.statements;
+}
+
+List *
+rh_shard_deps_objects(Oid shell)
+{
+	Walk		walk;
+
+	walk_table(&walk, shell);
+	return walk.objects;
+}
+
+List *
+rh_shard_deps_of_object(Oid classid, Oid objid)
+{
+	OverrideSearchPath path = {NIL, true, false, 0};
+	Walk		walk = {.seen = new_object_addresses()};
+
+	PushOverrideSearchPath(&path);
+	visit(&walk, classid, objid);
 	PopOverrideSearchPath();
 	free_object_addresses(walk.seen);
-	relation_close(rel, AccessShareLock);
 	return walk.statements;
 }
 

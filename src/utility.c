@@ -22,6 +22,7 @@
 #include "src/copy.h"
 #include "src/ddl.h"
 #include "src/ddl_guard.h"
+#include "src/ddl_objects.h"
 #include "src/drop.h"
 #include "src/local_reference.h"
 #include "src/maintenance.h"
@@ -101,6 +102,10 @@ is_watched(Node *statement)
 		case T_AlterOwnerStmt:
 		case T_AlterDomainStmt:
 		case T_AlterTypeStmt:
+		case T_AlterEnumStmt:
+		case T_AlterFunctionStmt:
+		case T_CreateFunctionStmt:
+		case T_AlterExtensionStmt:
 		case T_IndexStmt:
 		case T_RenameStmt:
 		case T_CreateTrigStmt:
@@ -144,10 +149,12 @@ run_guarded(UtilityCall *call)
 {
 	Node	   *statement = call->pstmt->utilityStmt;
 	RhDdlScope	scope;
+	RhObjectDdl *objects;
 	RhDdl	   *ddl;
 
 	check_drop_extension(statement);
 	rh_local_reference_prepare(statement);
+	objects = rh_objects_prepare(statement);
 	ddl = rh_ddl_prepare(&statement, statement_text(call));
 	rh_ddl_scope_push(&scope);
 	PG_TRY();
@@ -163,8 +170,12 @@ run_guarded(UtilityCall *call)
 		rh_ddl_scope_check(&scope);
 		if (scope.dropped != NIL)
 			rh_drop_shards(scope.dropped);
+		if (scope.objects != NIL)
+			rh_objects_drop(scope.objects);
 		if (scope.truncated != NIL)
 			rh_truncate_shards(scope.truncated);
+		if (objects != NULL)
+			rh_objects_run(objects);
 		if (ddl != NULL)
 			rh_ddl_run(ddl);
 		rh_ddl_scope_references(&scope);
