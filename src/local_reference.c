@@ -344,21 +344,19 @@ fire(Report *report, bool may_defer)
  * those tables' own triggers at the end, so it runs as a query of its own.
  */
 static void
-fire_all(List **list, bool may_defer)
+fire_all(List *list, bool may_defer)
 {
 	EState	   *estate = CreateExecutorState();
 	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
+	ListCell   *lc;
 
 	AfterTriggerBeginQuery();
-	while (*list != NIL)
+	foreach(lc, list)
 	{
-		Report	   *report = linitial(*list);
-
-		*list = list_delete_first(*list);
-		if (fire(report, may_defer))
+		if (fire(lfirst(lc), may_defer))
 			continue;
 		MemoryContextSwitchTo(TopTransactionContext);
-		deferred = lappend(deferred, report);
+		deferred = lappend(deferred, lfirst(lc));
 		MemoryContextSwitchTo(estate->es_query_cxt);
 	}
 	AfterTriggerEndQuery(estate);
@@ -368,6 +366,16 @@ fire_all(List **list, bool may_defer)
 	FreeExecutorState(estate);
 }
 
+/* The same for what has been reported; statements that run meanwhile have reports of their own. */
+static void
+fire_reports(void)
+{
+	List	   *list = reports;
+
+	reports = NIL;
+	fire_all(list, true);
+}
+
 void
 rh_local_reference_recheck(void)
 {
@@ -375,7 +383,7 @@ rh_local_reference_recheck(void)
 
 	deferred = NIL;
 	if (again != NIL)
-		fire_all(&again, true);
+		fire_all(again, true);
 }
 
 /* ------------------------------------------------------------------------
@@ -392,7 +400,7 @@ rh_ExecutorFinish(QueryDesc *queryDesc)
 	else
 		standard_ExecutorFinish(queryDesc);
 	if (unlikely(reports != NIL))
-		fire_all(&reports, true);
+		fire_reports();
 }
 
 static void
@@ -400,12 +408,13 @@ at_xact_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_PRE_COMMIT)
 	{
-		reports = list_concat(reports, deferred);
-		deferred = NIL;
-		if (reports != NIL)
+		List	   *list = list_concat(reports, deferred);
+
+		reports = deferred = NIL;
+		if (list != NIL)
 		{
 			PushActiveSnapshot(GetTransactionSnapshot());
-			fire_all(&reports, false);
+			fire_all(list, false);
 			PopActiveSnapshot();
 		}
 	}
