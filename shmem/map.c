@@ -504,9 +504,11 @@ live_placements(int32 colocation_id, RhPlacement **placements, uint64 *version)
 		for (uint32 i = 0; read.root != NULL && i <= read.root->group_mask; i++)
 		{
 			int32		id = read.root->groups[i].colocation_id;
+			const RhGroupPart *group = read.root->groups[i].group;
 
-			if (id != 0 && (colocation_id == 0 || colocation_id == id))
-				count += copy_group(read.root->groups[i].group, *placements, count, capacity);
+			if (id != 0 && (colocation_id == id ||
+							(colocation_id == 0 && !rh_mapdata_is_reference(group))))
+				count += copy_group(group, *placements, count, capacity);
 		}
 		end_read(&read);
 	} while (make_room((void **) placements, &capacity, count, sizeof(RhPlacement)));
@@ -553,6 +555,22 @@ rh_map_bucket(uint32 bucket_id, RhPlacement *placement)
 	begin_read(&read);
 	if (read.root != NULL)
 		range = rh_mapdata_bucket(read.root, bucket_id, &colocation_id);
+	if (range != NULL)
+		rh_mapdata_placement(range, colocation_id, placement);
+	end_read(&read);
+	return range != NULL;
+}
+
+bool
+rh_map_copy(int32 node_id, RhPlacement *placement)
+{
+	MapRead		read;
+	const RhRange *range = NULL;
+	int32		colocation_id;
+
+	begin_read(&read);
+	if (read.root != NULL)
+		range = rh_mapdata_copy(read.root, node_id, &colocation_id);
 	if (range != NULL)
 		rh_mapdata_placement(range, colocation_id, placement);
 	end_read(&read);

@@ -57,6 +57,8 @@ typedef struct RhPlacement
 	int32		hash_max;		/* inclusive */
 	int32		colocation_id;
 	bool		isolated;		/* made for one tenant */
+	bool		is_reference;	/* a node's copy of the reference tables: the
+								 * bucket has one on every node that has them */
 	uint64		placed_version; /* the map version that first showed it here;
 								 * never 0, and only as old as this boot; the
 								 * greatest value for what this transaction has
@@ -93,17 +95,21 @@ extern int	rh_map_tables(int32 colocation_id, RhTable **tables);
 extern bool rh_map_route(int32 colocation_id, uint32 hash, RhPlacement *placement);
 
 /*
- * All placements of a group (0: of all groups) in order of hash range, from
- * one version of the map, palloc'd; *version (may be NULL) gets that version.
- * Counts as routing the transaction.
+ * All placements of a group in order of hash range (0: of all groups of
+ * distributed tables), from one version of the map, palloc'd; *version (may be
+ * NULL) gets that version.  Counts as routing the transaction.  Those of the
+ * reference tables' group are the copies, in order of node.
  *
  * At REPEATABLE READ and above this and rh_map_route go on giving the
  * placements of when the transaction was first routed.
  */
 extern int	rh_map_placements(int32 colocation_id, RhPlacement **placements, uint64 *version);
 
-/* The placement of a bucket by its id.  False: unknown. */
+/* The placement of a bucket by its id (not of the reference tables').  False: unknown. */
 extern bool rh_map_bucket(uint32 bucket_id, RhPlacement *placement);
+
+/* A node's copy of the reference tables.  False: it has none. */
+extern bool rh_map_copy(int32 node_id, RhPlacement *placement);
 
 /*
  * The oldest version by which any other running transaction of this database

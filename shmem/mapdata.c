@@ -46,7 +46,7 @@ compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* By group, then by hash. */
+/* By group, then by hash; copies of reference tables by node. */
 static int
 compare_buckets(const void *a, const void *b)
 {
@@ -55,7 +55,9 @@ compare_buckets(const void *a, const void *b)
 
 	if (x->colocation_id != y->colocation_id)
 		return x->colocation_id < y->colocation_id ? -1 : 1;
-	return (x->hash_min > y->hash_min) - (x->hash_min < y->hash_min);
+	if (x->hash_min != y->hash_min)
+		return x->hash_min < y->hash_min ? -1 : 1;
+	return (x->node_id > y->node_id) - (x->node_id < y->node_id);
 }
 
 static int
@@ -221,17 +223,34 @@ find_bucket(const RhGroupPart *group, uint32 bucket_id)
 	return -1;
 }
 
+/* The copy on a node among those of the reference tables' group, or NULL. */
+static const RhRange *
+find_copy(const RhGroupPart *group, int32 node_id)
+{
+	for (uint32 i = 0; i < group->range_count; i++)
+		if (group->ranges[i].node_id == node_id)
+			return &group->ranges[i];
+	return NULL;
+}
+
 /* Since when has this bucket been where it is? */
 static uint64
 placed_since(const RhPlacement *bucket, const RhGroupPart *previous, uint64 new_placed)
 {
-	int64		position = previous == NULL ? -1 : find_bucket(previous, bucket->bucket_id);
+	const RhRange *range = NULL;
 
-	if (position < 0 ||
-		previous->ranges[position].node_id != bucket->node_id ||
-		previous->ranges[position].generation != bucket->generation)
+	if (previous != NULL && bucket->is_reference)
+		range = find_copy(previous, bucket->node_id);
+	else if (previous != NULL)
+	{
+		int64		position = find_bucket(previous, bucket->bucket_id);
+
+		range = position < 0 ? NULL : &previous->ranges[position];
+	}
+	if (range == NULL || range->node_id != bucket->node_id ||
+		range->generation != bucket->generation)
 		return new_placed;
-	return previous->ranges[position].placed_version;
+	return range->placed_version;
 }
 
 static RhGroupPart *
@@ -268,6 +287,7 @@ build_group(int32 colocation_id, RhPlacement *buckets, uint32 count,
 		range->node_id = buckets[i].node_id;
 		range->generation = buckets[i].generation;
 		range->isolated = buckets[i].isolated ? 1 : 0;
+		range->is_reference = buckets[i].is_reference ? 1 : 0;
 		range->placed_version = placed_since(&buckets[i], previous, new_placed);
 		index[i].bucket_id = buckets[i].bucket_id;
 		index[i].position = i;
@@ -354,12 +374,32 @@ rh_mapdata_build(RhMapInput *input, const RhMapRoot *previous, uint64 version,
 	return root;
 }
 
+/* What is wrong with the group of the reference tables, or NULL. */
+static const char *
+check_copies(const RhMapRoot *root, const RhGroupPart *group)
+{
+	for (uint32 i = 0; i < group->range_count; i++)
+	{
+		const RhRange *range = &group->ranges[i];
+
+		if (!range->is_reference || range->bucket_id != group->ranges[0].bucket_id)
+			return "it has both distributed and reference tables";
+		if (i > 0 && range->node_id <= group->ranges[i - 1].node_id)
+			return "a node has two copies of the reference tables";
+		if (rh_mapdata_node(root, range->node_id) == NULL)
+			return "a copy of the reference tables is on an unknown node";
+	}
+	return NULL;
+}
+
 /* What is wrong with a group, or NULL. */
 static const char *
 check_group(const RhMapRoot *root, const RhGroupPart *group)
 {
 	int64		expected = PG_INT32_MIN;
 
+	if (rh_mapdata_is_reference(group))
+		return check_copies(root, group);
 	for (uint32 i = 0; i < group->range_count; i++)
 	{
 		const RhRange *range = &group->ranges[i];
@@ -462,13 +502,26 @@ rh_mapdata_bucket(const RhMapRoot *root, uint32 bucket_id, int32 *colocation_id)
 	{
 		int64		position;
 
-		if (root->groups[i].colocation_id == 0)
+		if (root->groups[i].colocation_id == 0 || rh_mapdata_is_reference(root->groups[i].group))
 			continue;
 		position = find_bucket(root->groups[i].group, bucket_id);
 		if (position < 0)
 			continue;
 		*colocation_id = root->groups[i].colocation_id;
 		return &root->groups[i].group->ranges[position];
+	}
+	return NULL;
+}
+
+const RhRange *
+rh_mapdata_copy(const RhMapRoot *root, int32 node_id, int32 *colocation_id)
+{
+	for (uint32 i = 0; i <= root->group_mask; i++)
+	{
+		if (root->groups[i].colocation_id == 0 || !rh_mapdata_is_reference(root->groups[i].group))
+			continue;
+		*colocation_id = root->groups[i].colocation_id;
+		return find_copy(root->groups[i].group, node_id);
 	}
 	return NULL;
 }

@@ -58,7 +58,8 @@ typedef struct RhRange
 	uint32		bucket_id;
 	int32		node_id;
 	int32		generation;
-	uint32		isolated;		/* 0 or 1 */
+	uint16		isolated;		/* 0 or 1 */
+	uint16		is_reference;	/* 0 or 1 */
 	uint64		placed_version;
 } RhRange;
 
@@ -69,6 +70,9 @@ typedef struct RhBucketIndex
 } RhBucketIndex;
 
 /*
+ * A group of distributed tables, or the one of the reference tables: its ranges
+ * are the copies, each of all hashes, by node.
+ *
  * A group: head, ranges by hash_min, all the hash_mins once more close
  * together, the index by bucket id, then the directory: for each of its slots
  * the last range that starts at or before the slot's first hash.
@@ -155,6 +159,15 @@ extern const RhNode *rh_mapdata_node(const RhMapRoot *root, int32 node_id);
 extern const RhTable *rh_mapdata_table(const RhMapRoot *root, Oid relid);
 extern const RhRange *rh_mapdata_bucket(const RhMapRoot *root, uint32 bucket_id,
 										int32 *colocation_id);
+extern const RhRange *rh_mapdata_copy(const RhMapRoot *root, int32 node_id,
+									  int32 *colocation_id);
+
+/* Is it the group of the reference tables? */
+static inline bool
+rh_mapdata_is_reference(const RhGroupPart *group)
+{
+	return group->range_count > 0 && group->ranges[0].is_reference;
+}
 
 static inline RhGroupPart *
 rh_mapdata_group(const RhMapRoot *root, int32 colocation_id)
@@ -238,6 +251,7 @@ rh_mapdata_placement(const RhRange *range, int32 colocation_id, RhPlacement *pla
 	placement->hash_max = range->hash_max;
 	placement->colocation_id = colocation_id;
 	placement->isolated = range->isolated != 0;
+	placement->is_reference = range->is_reference != 0;
 	placement->placed_version = range->placed_version;
 }
 

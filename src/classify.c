@@ -47,7 +47,7 @@ classify_relation(RangeTblEntry *rte, RhTableUse *use)
 		return;
 	if (rte->securityQuals != NIL)
 		use->row_security = true;
-	if (rh_map_table(rte->relid, &table))
+	if (rh_map_table(rte->relid, &table) && table.kind == RH_KIND_HASH)
 	{
 		if (table.state == RH_STATE_DISTRIBUTED)
 			use->distributed = true;

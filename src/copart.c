@@ -26,6 +26,7 @@
 #include "src/copart.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
+#include "src/reference.h"
 #include "src/sendable.h"
 #include "utils/lsyscache.h"
 
@@ -158,6 +159,7 @@ class_has_any(List *class, List *vars)
 static bool
 add_tables(Level *level, RhCopart *below)
 {
+	level->copart->reference_tables |= below->reference_tables;
 	if (below->colocation_id == 0)
 		return true;
 	if (level->copart->colocation_id != 0 && level->copart->colocation_id != below->colocation_id)
@@ -216,6 +218,19 @@ cte_part(Level *level, RangeTblEntry *rte, Index rti, Part *part)
 	return refuse(level, "it uses a WITH query of a statement around it");
 }
 
+/* A reference table is the same on every node. */
+static bool
+reference_part(Level *level, RangeTblEntry *rte)
+{
+	if (rte->securityQuals != NIL)
+		return refuse(level, "row-level security applies");
+	if (rte->tablesample != NULL)
+		return refuse(level, "it uses TABLESAMPLE");
+	level->copart->reference_tables = true;
+	level->copart->relations++;
+	return true;
+}
+
 static bool
 relation_part(Level *level, RangeTblEntry *rte, Index rti, Part *part)
 {
@@ -225,6 +240,8 @@ relation_part(Level *level, RangeTblEntry *rte, Index rti, Part *part)
 	int32		typmod;
 	Oid			collation;
 
+	if (rh_reference_is(rte->relid))
+		return reference_part(level, rte);
 	if (!rh_gather_is_sharded(rte->relid) || !rh_map_table(rte->relid, &table))
 		return refuse(level, "it reads a local table");
 	if (rte->securityQuals != NIL)
@@ -585,6 +602,23 @@ keeps_keys_apart(Level *level)
 	return true;
 }
 
+/*
+ * Does a level without distributed tables give the same in every bucket?  The
+ * rows of a reference table come in any order, so what takes the first of them
+ * could differ from node to node.
+ */
+static bool
+is_same_everywhere(Level *level)
+{
+	Query	   *query = level->query;
+
+	if (level->copart->reference_tables &&
+		(query->limitCount != NULL || query->limitOffset != NULL || query->hasDistinctOn ||
+		 query->hasWindowFuncs))
+		return refuse(level, "it takes some of a reference table's rows by their order");
+	return true;
+}
+
 static bool
 level_all(Level *level, List **key_columns)
 {
@@ -601,7 +635,7 @@ level_all(Level *level, List **key_columns)
 	if (!level_rows(level))
 		return false;
 	if (level->copart->colocation_id == 0)
-		return true;			/* the same in every bucket, whatever it computes */
+		return is_same_everywhere(level);
 	if (!keeps_keys_apart(level))
 		return false;
 	foreach(cell, query->targetList)

@@ -20,7 +20,8 @@ typedef struct RhCopart
 {
 	int32		colocation_id;	/* of the distributed tables below; 0: there are none */
 	Oid			relid;			/* one of them */
-	int			relations;		/* how many */
+	int			relations;		/* how many, reference tables that they are joined with included */
+	bool		reference_tables;	/* are there any, at this level or below? */
 	List	   *key_vars;		/* Vars that hold the bucket's key in every row of FROM and WHERE */
 	List	   *weak_key_vars;	/* Vars that hold it, or null */
 	const char *reason;			/* when the answer is no: why */

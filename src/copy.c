@@ -75,20 +75,6 @@ is_distributed(Oid relid, bool is_from)
 	return table.state == RH_STATE_DISTRIBUTED;
 }
 
-/* Reference tables have copies, which a COPY FROM of the local one would miss. */
-static void
-refuse_reference(Oid relid)
-{
-	RhTable		table;
-
-	if (!rh_map_table(relid, &table) || table.kind != RH_KIND_REFERENCE)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot COPY into reference table \"%s\"", get_rel_name(relid)),
-			 errhint("COPY into a temporary table, and INSERT from there.")));
-}
-
 /* Who may read files and run programs of the server: as for any table. */
 static void
 check_source(const CopyStmt *stmt)
@@ -324,8 +310,6 @@ rh_copy_utility(PlannedStmt *pstmt, const char *query_string, QueryEnvironment *
 							 true);
 	if (!OidIsValid(relid))
 		return false;
-	if (stmt->is_from)
-		refuse_reference(relid);
 	if (!is_distributed(relid, stmt->is_from))
 		return false;
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * copy_router.c
- *	  Rows into shards: each row goes to its bucket by its key's hash.
+ *	  Rows into shards: each row goes to its bucket by its key's hash, those of
+ *	  a reference table to all of its copies.
  *
  * A connection can run one COPY at a time, and must be free for anything else
  * between two rows (a default's function may read the same node).  So rows are
@@ -62,15 +63,18 @@ struct RhCopyRouter
 	Oid			key_collation;
 	char	   *table_name;		/* for messages */
 	char	   *key_name;
+	bool		everywhere;		/* a reference table: each row to all its copies, out
+								 * of one buffer */
 	bool		binary;
 	int			column_count;
 	RouterColumn *columns;
-	char	   *column_list;	/* as in COPY t (..) */
+	char	   *column_list;	/* " (a, b)", or empty when there are none */
 	int			placement_count;
 	RhPlacement *placements;	/* by hash range, true while the gate is held */
-	StringInfoData *buffers;	/* one per placement; data is NULL while unused */
+	StringInfoData *buffers;	/* one per placement, or one for all; data is NULL
+								 * while unused */
 	Size		buffered;		/* bytes in all buffers */
-	uint64		sent;			/* rows that nodes have taken */
+	uint64		sent;			/* rows that nodes have taken, counted on each */
 	MemoryContext context;		/* of all the above */
 	MemoryContext row_context;	/* reset for each row */
 };
@@ -142,29 +146,36 @@ set_up_columns(RhCopyRouter *router, TupleDesc desc, List *attnums)
 		else
 			getTypeOutputInfo(attr->atttypid, &function, &is_varlena);
 		fmgr_info(function, &column->output);
-		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "",
+		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : " (",
 						 quote_identifier(NameStr(attr->attname)));
 	}
+	if (list.len > 0)
+		appendStringInfoChar(&list, ')');
 	router->column_list = list.data;
 }
 
-RhCopyRouter *
-rh_copy_router_open(Oid relid, List *attnums)
+static void
+set_up_key(RhCopyRouter *router, Form_pg_attribute key)
+{
+	router->key_attnum = key->attnum;
+	router->key_type = key->atttypid;
+	router->key_collation = key->attcollation;
+	router->key_name = pstrdup(NameStr(key->attname));
+}
+
+/* copy: the only one of a reference table's that is to get rows, or NULL. */
+static RhCopyRouter *
+open_router(Oid relid, List *attnums, const RhPlacement *copy)
 {
 	RhCopyRouter *router;
 	RhTable		table;
 	Relation	rel;
 	TupleDesc	desc;
-	Form_pg_attribute key;
 
-	if (!rh_map_table(relid, &table) || table.kind != RH_KIND_HASH)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot copy rows into \"%s\" by key", get_rel_name(relid)),
-				 errdetail("It is not a table that is distributed by a column.")));
+	if (!rh_map_table(relid, &table))
+		elog(ERROR, "relation %u is not distributed", relid);
 	rel = table_open(relid, RowExclusiveLock);
 	desc = RelationGetDescr(rel);
-	key = TupleDescAttr(desc, table.key_attnum - 1);
 
 	router = palloc0(sizeof(RhCopyRouter));
 	router->context = CurrentMemoryContext;
@@ -172,19 +183,37 @@ rh_copy_router_open(Oid relid, List *attnums)
 												ALLOCSET_DEFAULT_SIZES);
 	router->relid = relid;
 	router->table_name = pstrdup(RelationGetRelationName(rel));
-	router->key_attnum = table.key_attnum;
-	router->key_type = key->atttypid;
-	router->key_collation = key->attcollation;
-	router->key_name = pstrdup(NameStr(key->attname));
+	router->everywhere = table.kind == RH_KIND_REFERENCE;
+	if (!router->everywhere)
+		set_up_key(router, TupleDescAttr(desc, table.key_attnum - 1));
 	if (attnums == NIL)
 		attnums = all_columns(desc);
 	router->binary = choose_binary(desc, attnums);
 	set_up_columns(router, desc, attnums);
 	table_close(rel, NoLock);
 
-	router->placement_count = rh_gate_route_all(table.colocation_id, &router->placements);
+	if (copy != NULL)
+	{
+		router->placement_count = 1;
+		router->placements = palloc(sizeof(RhPlacement));
+		router->placements[0] = *copy;
+	}
+	else
+		router->placement_count = rh_gate_route_all(table.colocation_id, &router->placements);
 	router->buffers = palloc0(Max(router->placement_count, 1) * sizeof(StringInfoData));
 	return router;
+}
+
+RhCopyRouter *
+rh_copy_router_open(Oid relid, List *attnums)
+{
+	return open_router(relid, attnums, NULL);
+}
+
+RhCopyRouter *
+rh_copy_router_open_copy(Oid relid, const RhPlacement *copy)
+{
+	return open_router(relid, NIL, copy);
 }
 
 /* The position of the placement that a hash belongs to. */
@@ -212,7 +241,7 @@ find_placement(const RhCopyRouter *router, int32 hash)
 void
 rh_copy_router_check_key(const RhCopyRouter *router, const bool *nulls)
 {
-	if (likely(!nulls[router->key_attnum - 1]))
+	if (router->everywhere || likely(!nulls[router->key_attnum - 1]))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_NOT_NULL_VIOLATION),
@@ -223,10 +252,12 @@ rh_copy_router_check_key(const RhCopyRouter *router, const bool *nulls)
 			 err_generic_string(PG_DIAG_COLUMN_NAME, router->key_name)));
 }
 
-/* The position of the placement of a row. */
+/* The position of the placement of a row; 0 where it goes to all of them. */
 static int
 route_row(RhCopyRouter *router, const Datum *values, const bool *nulls)
 {
+	if (router->everywhere)
+		return 0;
 	rh_copy_router_check_key(router, nulls);
 	return find_placement(router, (int32) rh_key_hash(router->key_type, router->key_collation,
 													   values[router->key_attnum - 1]));
@@ -307,14 +338,21 @@ append_text_row(RhCopyRouter *router, StringInfo buf, const Datum *values, const
 	rh_wire_text_end(nest_level);
 }
 
+/* The buffer of a placement. */
+static StringInfo
+buffer_of(const RhCopyRouter *router, int position)
+{
+	return &router->buffers[router->everywhere ? 0 : position];
+}
+
 /* Begin the COPY of one bucket's buffer, and send it. */
 static RhConn *
 send_buffer(RhCopyRouter *router, int position)
 {
 	RhPlacement *placement = &router->placements[position];
-	StringInfo	buf = &router->buffers[position];
+	StringInfo	buf = buffer_of(router, position);
 	RhConn	   *conn = rh_conn_get(placement->node_id);
-	char	   *sql = psprintf("COPY %s (%s) FROM STDIN%s",
+	char	   *sql = psprintf("COPY %s%s FROM STDIN%s",
 							   rh_shard_name(router->relid, placement->bucket_id,
 											 placement->generation),
 							   router->column_list,
@@ -332,6 +370,8 @@ send_buffer(RhCopyRouter *router, int position)
 static void
 empty_buffer(RhCopyRouter *router, StringInfo buf)
 {
+	if (buf->data == NULL)
+		return;					/* a buffer for all, emptied already */
 	router->buffered -= buf->len;
 	resetStringInfo(buf);
 	if (buf->maxlen > KEEP_BUFFER_BYTES)
@@ -374,7 +414,7 @@ send_chosen(RhCopyRouter *router, List *positions)
 		forboth(lc, conns, lc2, round)
 		{
 			router->sent += rh_conn_copy_end(lfirst(lc));
-			empty_buffer(router, &router->buffers[lfirst_int(lc2)]);
+			empty_buffer(router, buffer_of(router, lfirst_int(lc2)));
 		}
 		positions = rest;
 	}
@@ -392,8 +432,9 @@ send_buffers(RhCopyRouter *router, Size at_least)
 	MemoryContextSwitchTo(context);
 	for (int i = 0; i < router->placement_count; i++)
 	{
-		if (router->buffers[i].data != NULL && router->buffers[i].len > 0 &&
-			router->buffers[i].len >= at_least)
+		StringInfo	buf = buffer_of(router, i);
+
+		if (buf->data != NULL && buf->len > 0 && buf->len >= at_least)
 			positions = lappend_int(positions, i);
 	}
 	send_chosen(router, positions);
@@ -407,6 +448,8 @@ average_length(const RhCopyRouter *router)
 {
 	int			used = 0;
 
+	if (router->everywhere)
+		return 1;
 	for (int i = 0; i < router->placement_count; i++)
 	{
 		if (router->buffers[i].data != NULL && router->buffers[i].len > 0)
@@ -454,5 +497,5 @@ uint64
 rh_copy_router_finish(RhCopyRouter *router)
 {
 	send_buffers(router, 1);
-	return router->sent;
+	return router->everywhere ? router->sent / Max(router->placement_count, 1) : router->sent;
 }

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * copy_router.h
- *	  Rows into shards: each row goes to its bucket by its key's hash.
+ *	  Rows into shards: each row goes to its bucket by its key's hash, those of
+ *	  a reference table to all of its copies.
  *
  * For whoever has many rows for a distributed table: COPY FROM, the copy-out of
  * create_distributed_table, INSERT .. SELECT over tenants.  Rows are collected
@@ -27,6 +28,7 @@
 #include "postgres.h"
 #include "executor/tuptable.h"
 #include "nodes/pg_list.h"
+#include "shmem/map.h"
 
 typedef struct RhCopyRouter RhCopyRouter;
 
@@ -36,6 +38,12 @@ typedef struct RhCopyRouter RhCopyRouter;
  * context.
  */
 extern RhCopyRouter *rh_copy_router_open(Oid relid, List *attnums);
+
+/*
+ * The same for one copy of a reference table, which is new: the caller keeps
+ * writers away.
+ */
+extern RhCopyRouter *rh_copy_router_open_copy(Oid relid, const RhPlacement *copy);
 
 /*
  * One row, in arrays by attribute number - 1 of the shell.  A null key raises

@@ -30,6 +30,7 @@
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
 #include "src/names.h"
+#include "src/reference.h"
 #include "src/relocate.h"
 #include "src/shard_ddl.h"
 #include "src/transfer_lock.h"
@@ -140,7 +141,7 @@ rh_ddl_refuse_old_rows(Oid relid, const char *command)
 	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
 
 	table_close(rel, AccessShareLock);
-	if (blocks > 0)
+	if (blocks > 0 && !rh_reference_is(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot run %s on distributed table \"%s\" while it has local rows", command,

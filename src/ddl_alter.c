@@ -37,6 +37,7 @@
 #include "src/ddl_guard.h"
 #include "src/distribute.h"
 #include "src/names.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
 #include "src/shell.h"
@@ -171,10 +172,19 @@ print_using(Oid relid, RhDdlAlter *alter, const ColumnDef *def)
 	return psprintf(" USING (%s)", text);
 }
 
-/* A constraint as a catalog entry: not looked for rows that break it, and taken for valid. */
+/*
+ * A constraint as a catalog entry: not looked for rows that break it, and taken
+ * for valid.  The rows of a reference table are here.
+ */
 static void
-skip_validation(Constraint *constraint)
+skip_validation(Oid relid, Constraint *constraint)
 {
+	if (rh_reference_is(relid))
+	{
+		if (constraint->contype == CONSTR_FOREIGN)
+			rh_reference_check_foreign_key(relid, RangeVarGetRelid(constraint->pktable, NoLock, true));
+		return;
+	}
 	if (constraint->contype == CONSTR_CHECK || constraint->contype == CONSTR_FOREIGN)
 		constraint->skip_validation = true;
 }
@@ -190,7 +200,7 @@ add_constraint(RhDdlTable *entry, AlterTableCmd *cmd)
 		entry->alter->last = add_part(entry->alter->last, RH_ALTER_TEXT, NULL,
 									  rh_ddl_print_command(cmd));
 	else
-		skip_validation(constraint);
+		skip_validation(entry->relid, constraint);
 }
 
 /*
@@ -222,7 +232,7 @@ add_column(RhDdlTable *entry, AlterTableCmd *cmd)
 			continue;
 		}
 		constraint->fk_attrs = list_make1(makeString(column->colname));
-		skip_validation(constraint);
+		skip_validation(entry->relid, constraint);
 		add = makeNode(AlterTableCmd);
 		add->subtype = AT_AddConstraint;
 		add->def = (Node *) constraint;
@@ -352,7 +362,8 @@ sort_table_command(RhDdlTable *entry, AlterTableCmd *cmd)
 			alter->first = add_part(alter->first, RH_ALTER_TEXT, NULL, rh_ddl_print_command(cmd));
 			return true;
 		case AT_ValidateConstraint:
-			alter->validated = lappend(alter->validated, cmd->name);
+			if (!rh_reference_is(entry->relid))
+				alter->validated = lappend(alter->validated, cmd->name);
 			/* fall through */
 		case AT_AlterConstraint:
 		case AT_ClusterOn:
@@ -382,6 +393,10 @@ sort_table_command(RhDdlTable *entry, AlterTableCmd *cmd)
 static List *
 sort_command(RhDdlTable *entry, AlterTableCmd *cmd)
 {
+	bool		is_reference = rh_reference_is(entry->relid);
+
+	if (rh_ddl_is_local_command(entry->relid, cmd))
+		return list_make1(cmd);
 	if (cmd->subtype == AT_AddColumn)
 		return add_column(entry, cmd);
 	if (cmd->subtype == AT_AddConstraint)
@@ -389,7 +404,7 @@ sort_command(RhDdlTable *entry, AlterTableCmd *cmd)
 	else if (!sort_column_command(entry, cmd) && !sort_trigger_command(entry, cmd) &&
 			 !sort_storage_command(entry, cmd) && !sort_table_command(entry, cmd))
 		rh_ddl_refuse(entry->relid, "this form of ALTER TABLE");
-	return cmd->subtype == AT_ValidateConstraint ? NIL : list_make1(cmd);
+	return cmd->subtype == AT_ValidateConstraint && !is_reference ? NIL : list_make1(cmd);
 }
 
 /* ------------------------------------------------------------------------

@@ -167,7 +167,6 @@ record_table(Oid relid, RhTable *table)
 
 	dropped->relid = relid;
 	dropped->colocation_id = table->colocation_id;
-	dropped->hash_distributed = table->kind == RH_KIND_HASH;
 	strlcpy(dropped->schema, get_namespace_name(get_rel_namespace(relid)), NAMEDATALEN);
 	strlcpy(dropped->name, get_rel_name(relid), NAMEDATALEN);
 	current_scope->dropped = lappend(current_scope->dropped, dropped);

@@ -23,7 +23,6 @@ typedef struct RhDroppedTable
 {
 	Oid			relid;
 	int32		colocation_id;
-	bool		hash_distributed;
 	char		schema[NAMEDATALEN];	/* the shell's */
 	char		name[NAMEDATALEN];
 } RhDroppedTable;

@@ -76,6 +76,13 @@ extern void rh_ddl_add_written(RhDdlTable *entry, const char *sql);
 /* Remember what the table has: what is new afterwards goes to the shards. */
 extern void rh_ddl_note_objects(RhDdlTable *entry);
 
+/*
+ * Does a part of ALTER TABLE, or a constraint by its name, concern a reference
+ * table's triggers or foreign keys, which its copies do not have?
+ */
+extern bool rh_ddl_is_local_command(Oid relid, const AlterTableCmd *cmd);
+extern bool rh_ddl_is_local_constraint(Oid relid, const char *name);
+
 /* Raises 55000 where the shell has rows from before it was distributed. */
 extern void rh_ddl_refuse_old_rows(Oid relid, const char *command);
 

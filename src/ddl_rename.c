@@ -12,6 +12,7 @@
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
+#include "src/reference.h"
 
 void
 rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
@@ -26,11 +27,21 @@ rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
 		return;
 	switch (statement->renameType)
 	{
+		case OBJECT_TRIGGER:
+			if (rh_reference_is(relid))
+				(void) rh_ddl_add_table(ddl, relid, true);
+			else
+				rh_ddl_add_written(rh_ddl_add_table(ddl, relid, true), sql);
+			break;
+		case OBJECT_TABCONSTRAINT:
+			if (rh_ddl_is_local_constraint(relid, statement->subname))
+				(void) rh_ddl_add_table(ddl, relid, true);
+			else
+				rh_ddl_add_written(rh_ddl_add_table(ddl, relid, true), sql);
+			break;
 		case OBJECT_TABLE:
 		case OBJECT_INDEX:
 		case OBJECT_COLUMN:
-		case OBJECT_TABCONSTRAINT:
-		case OBJECT_TRIGGER:
 			rh_ddl_add_written(rh_ddl_add_table(ddl, relid, true), sql);
 			break;
 		default:

@@ -24,6 +24,7 @@
 #include "src/local_reference.h"
 #include "src/names.h"
 #include "src/objects.h"
+#include "src/reference.h"
 #include "src/shard_ddl.h"
 #include "src/shell.h"
 #include "utils/builtins.h"
@@ -44,6 +45,8 @@ check_new_objects(RhDdlTable *entry)
 		(void) rh_distribute_check_key(rel, get_attname(entry->relid, table.key_attnum, false));
 		rh_distribute_check_foreign_keys(rel, table.key_attnum, table.colocation_id, NIL, NULL);
 	}
+	else
+		rh_reference_check_foreign_keys(rel);
 	table_close(rel, AccessShareLock);
 	rh_distribute_disable_ri_triggers(entry->relid);
 }
@@ -164,6 +167,8 @@ rh_ddl_run(RhDdl *ddl)
 			rh_ddl_alter_finish_shell(entry);
 		if (entry->find_new)
 			check_new_objects(entry);
+		if (rh_reference_is(entry->relid))
+			rh_reference_repair_triggers(entry->relid);
 		run_on_shards(entry);
 		rh_objects_record_table(entry->relid);
 		rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "

@@ -49,6 +49,7 @@
 #include "src/local_reference.h"
 #include "src/names.h"
 #include "src/objects.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
 #include "src/table_locks.h"
@@ -175,7 +176,19 @@ rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key, char
 	rh_objects_record_table(shell);
 }
 
-/* Is a constraint a foreign key between two tables that both are, or both are not, distributed? */
+bool
+rh_distribute_is_whole_here(Oid relid)
+{
+	RhTable		table;
+
+	return !rh_map_table(relid, &table) || table.kind == RH_KIND_REFERENCE;
+}
+
+/*
+ * Is a constraint a foreign key between tables that are both distributed (or the
+ * referenced one a reference table), so that the nodes enforce it; or between
+ * tables that are both whole here?
+ */
 static bool
 is_foreign_key_between(Oid constraint, bool distributed)
 {
@@ -187,9 +200,12 @@ is_foreign_key_between(Oid constraint, bool distributed)
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
-	result = form->contype == CONSTRAINT_FOREIGN &&
-		rh_map_table(form->conrelid, &table) == distributed &&
-		rh_map_table(form->confrelid, &table) == distributed;
+	if (form->contype != CONSTRAINT_FOREIGN)
+		result = false;
+	else if (distributed)
+		result = !rh_distribute_is_whole_here(form->conrelid) && rh_map_table(form->confrelid, &table);
+	else
+		result = rh_distribute_is_whole_here(form->conrelid) && rh_distribute_is_whole_here(form->confrelid);
 	ReleaseSysCache(tuple);
 	return result;
 }
@@ -220,17 +236,42 @@ switch_ri_triggers_of(Oid relid, bool distributed)
 		CommandCounterIncrement();
 }
 
-/* System triggers are a superuser's; the caller's right has been checked. */
+List *
+rh_distribute_referenced_tables(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetFKeyList(rel))
+	{
+		Oid			referenced = ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid;
+
+		if (rh_reference_is(referenced))
+			tables = list_append_unique_oid(tables, referenced);
+	}
+	table_close(rel, AccessShareLock);
+	return tables;
+}
+
+/*
+ * On a shell, and on the reference tables that it references, whose changes run
+ * here.  System triggers are a superuser's; the caller's right has been checked.
+ */
 static void
 switch_ri_triggers(Oid shell, bool distributed)
 {
+	List	   *referenced = rh_distribute_referenced_tables(shell);
 	Oid			userid;
 	int			sec_context;
+	ListCell   *lc;
 
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	rh_ddl_guard_suspend();
 	switch_ri_triggers_of(shell, distributed);
+	foreach(lc, referenced)
+		switch_ri_triggers_of(lfirst_oid(lc), distributed);
 	rh_ddl_guard_resume();
 	SetUserIdAndSecContext(userid, sec_context);
 }
@@ -296,8 +337,8 @@ node_statements(Oid shell, int32 node_id, RhPlacement *placements, int count, Sh
 	return statements;
 }
 
-static void
-create_shards(Oid shell, RhPlacement *placements, int count)
+void
+rh_distribute_create_shards(Oid shell, RhPlacement *placements, int count)
 {
 	List	   *roles = rh_shard_ddl_roles(shell);
 	List	   *dependencies = rh_shard_ddl_dependencies(shell);
@@ -320,8 +361,8 @@ create_shards(Oid shell, RhPlacement *placements, int count)
  * against writers; those that we know of are kept away by a lock on the
  * referenced shell, the timeout is for others (a branch not yet finished).
  */
-static void
-finish_shards(Oid shell, RhPlacement *placements, int count)
+void
+rh_distribute_finish_shards(Oid shell, RhPlacement *placements, int count)
 {
 	ListCell   *lc;
 
@@ -340,8 +381,8 @@ finish_shards(Oid shell, RhPlacement *placements, int count)
 }
 
 /* Statistics, for the plans of the first statements that come. */
-static void
-analyze_shards(Oid shell, RhPlacement *placements, int count)
+void
+rh_distribute_analyze_shards(Oid shell, RhPlacement *placements, int count, uint64 rows)
 {
 	ListCell   *lc;
 
@@ -357,6 +398,9 @@ analyze_shards(Oid shell, RhPlacement *placements, int count)
 											   placements[i].generation));
 		rh_conn_exec(rh_conn_get(lfirst_int(lc)), RH_WRITE, sql.data);
 	}
+	rh_catalog_modify("UPDATE rehouse.tables SET estimated_rows = $2 WHERE relation = $1", 2,
+					  (Oid[]) {OIDOID, FLOAT8OID},
+					  (Datum[]) {ObjectIdGetDatum(shell), Float8GetDatum(rows)}, NULL, NULL);
 }
 
 /*
@@ -364,13 +408,12 @@ analyze_shards(Oid shell, RhPlacement *placements, int count)
  * the latest one, also where the transaction's own is older: rows that others
  * have committed before we got the lock must not stay behind.
  */
-static uint64
-copy_rows(Relation rel)
+uint64
+rh_distribute_copy_rows(Relation rel, RhCopyRouter *router)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	RhCopyRouter *router = NULL;
 	uint64		rows = 0;
 
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
@@ -463,18 +506,13 @@ distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 
 	rh_distribute_write_catalog(relid, group, key, RH_STATE_DISTRIBUTED);
 	count = rh_map_placements(group, &placements, &version);
-	create_shards(relid, placements, count);
-	rows = copy_rows(rel);
-	finish_shards(relid, placements, count);
+	rh_distribute_create_shards(relid, placements, count);
+	rows = rh_distribute_copy_rows(rel, NULL);
+	rh_distribute_finish_shards(relid, placements, count);
 	rh_distribute_disable_ri_triggers(relid);
 	end_reports(rel);
 	if (rows > 0)
-	{
-		analyze_shards(relid, placements, count);
-		rh_catalog_modify("UPDATE rehouse.tables SET estimated_rows = $2 WHERE relation = $1", 2,
-						  (Oid[]) {OIDOID, FLOAT8OID},
-						  (Datum[]) {ObjectIdGetDatum(relid), Float8GetDatum(rows)}, NULL, NULL);
-	}
+		rh_distribute_analyze_shards(relid, placements, count, rows);
 	CacheInvalidateRelcache(rel);
 	table_close(rel, NoLock);
 	rh_debug_point("distribute-end");

@@ -12,6 +12,7 @@
 #include "access/attnum.h"
 #include "nodes/pg_list.h"
 #include "shmem/map.h"
+#include "src/copy_router.h"
 #include "utils/relcache.h"
 
 /* More shards than this per table help nobody, and the map has room for 100,000 in all. */
@@ -48,8 +49,25 @@ extern void rh_distribute_check_foreign_keys(Relation rel, AttrNumber key, int32
  */
 extern void rh_distribute_disable_ri_triggers(Oid shell);
 
+/* The reference tables that a table references; switching locks them ShareRowExclusive. */
+extern List *rh_distribute_referenced_tables(Oid relid);
+
 /* And on again, where neither table of a foreign key is distributed any more. */
 extern void rh_distribute_enable_ri_triggers(Oid table);
+
+/*
+ * The steps on the nodes: what the table needs and bare tables; the shell's rows
+ * through a router (NULL: one to all shards, or copies); indexes, constraints and triggers; and
+ * statistics, with the number of rows in the catalog.
+ */
+extern void rh_distribute_create_shards(Oid shell, RhPlacement *placements, int count);
+extern uint64 rh_distribute_copy_rows(Relation rel, RhCopyRouter *router);
+extern void rh_distribute_finish_shards(Oid shell, RhPlacement *placements, int count);
+extern void rh_distribute_analyze_shards(Oid shell, RhPlacement *placements, int count,
+										 uint64 rows);
+
+/* Are all rows of a table on the coordinator: those of a local or a reference table? */
+extern bool rh_distribute_is_whole_here(Oid relid);
 
 /* Write the catalog rows of a table and its shards. */
 extern void rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key,

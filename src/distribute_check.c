@@ -337,6 +337,27 @@ maps_key_to_key(ForeignKey *fk, AttrNumber key, AttrNumber referenced_key)
 	return false;
 }
 
+/*
+ * A foreign key to a reference table may have nothing to do with the distribution
+ * column; where it has, an action may not change that.
+ */
+static void
+check_reference_actions(Relation rel, ForeignKey *fk, AttrNumber key)
+{
+	bool		has_key = false;
+
+	for (int i = 0; i < fk->nkeys; i++)
+		if (fk->columns[i] == key)
+			has_key = true;
+	if (!has_key)
+		return;
+	check_actions(rel, fk, key);
+	if (fk->form->confupdtype == FKCONSTR_ACTION_CASCADE)
+		refuse_foreign_key(rel, fk,
+						   "Its ON UPDATE action would change the distribution column, and with it the row's shard.",
+						   "Use NO ACTION or RESTRICT.");
+}
+
 /* The message of the public contract: distribute the referenced table first. */
 static void
 refuse_local_reference(Oid referenced)
@@ -371,7 +392,7 @@ check_foreign_key(Relation rel, ForeignKey *fk, AttrNumber key, int32 colocation
 	}
 	else if (table.kind == RH_KIND_REFERENCE)
 	{
-		check_actions(rel, fk, key);
+		check_reference_actions(rel, fk, key);
 		return;
 	}
 	else if (colocation_id == 0 || table.colocation_id != colocation_id)

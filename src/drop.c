@@ -184,7 +184,7 @@ rh_drop_shards(List *dropped)
 		{
 			RhDroppedTable *table = lfirst(lc2);
 
-			if (table->colocation_id != lfirst_int(lc) || !table->hash_distributed)
+			if (table->colocation_id != lfirst_int(lc))
 				continue;
 			for (int i = 0; i < count; i++)
 				add_shard(&nodes, &placements[i], table->schema, table->name);

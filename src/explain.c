@@ -42,13 +42,10 @@ rh_router_explain(CustomScanState *css, List *ancestors, ExplainState *es)
 	if (es->verbose)
 	{
 		StringInfoData sql;
+		RhPlacement nowhere = {0};
 
 		initStringInfo(&sql);
-		if (located)
-			rh_template_render(&sql, state->template, state->placement.bucket_id,
-							   state->placement.generation);
-		else
-			rh_template_render(&sql, state->template, 0, 0);
+		rh_template_render(&sql, state->template, located ? &state->placement : &nowhere);
 		ExplainPropertyText("Remote SQL", sql.data, es);
 	}
 }

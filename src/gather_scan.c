@@ -138,8 +138,7 @@ make_parts(ScanRun *run, RhPlacement *placements, int count)
 
 			/* a set operation takes row locks and limits only in a sub-select */
 			appendStringInfoString(&sql, run->spec.locks_rows ? "SELECT * FROM (" : "(");
-			rh_template_render(&sql, run->spec.template, placements[at].bucket_id,
-							   placements[at].generation);
+			rh_template_render(&sql, run->spec.template, &placements[at]);
 			appendStringInfoChar(&sql, ')');
 			if (run->spec.locks_rows)
 				appendStringInfo(&sql, " a%d", part->bucket_count);

@@ -497,8 +497,7 @@ send_chunk(InsertRun *run, Chunk *chunk, Row *rows, bool alone)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	rh_template_render(&sql, shape->template, chunk->placement->bucket_id,
-					   chunk->placement->generation);
+	rh_template_render(&sql, shape->template, chunk->placement);
 	set_params(run, shape, rows + chunk->first);
 	statement.sql = sql.data;
 	statement.access = RH_WRITE;
@@ -712,6 +711,6 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	(void) rh_placements_of(node->ss.ps.state, run->table.colocation_id, &placements);
 	template = rh_insert_template(&run->spec, run->nshared, 1);
 	initStringInfo(&sql);
-	rh_template_render(&sql, template, placements[0].bucket_id, placements[0].generation);
+	rh_template_render(&sql, template, &placements[0]);
 	ExplainPropertyText("Remote SQL", sql.data, es);
 }

@@ -702,7 +702,8 @@ rh_keytie_holds_level(Context *context, Level *level)
 	if (query->groupClause != NIL && query->groupingSets == NIL)
 		level->holds = rh_keytie_holds_condition(context, level, query->havingQual, level->holds);
 	if (query->commandType == CMD_INSERT &&
-		rh_map_table(rt_fetch(query->resultRelation, query->rtable)->relid, &table))
+		rh_map_table(rt_fetch(query->resultRelation, query->rtable)->relid, &table) &&
+		table.key_attnum > 0)
 	{
 		level->holds = holds_inserted(context, level, query->resultRelation,
 									  table.key_attnum, level->holds);

@@ -104,9 +104,9 @@ shards_of(Oid relid)
 	Oid			last = InvalidOid;
 	bool		seen = false;
 
-	rh_catalog_each("SELECT s.shard_id, s.relation, s.bucket_id, b.generation, b.node_id "
-					"FROM rehouse.shards s JOIN rehouse.buckets b USING (bucket_id) "
-					"WHERE $1 = 0 OR s.relation = $1 ORDER BY s.relation, b.hash_min", 1,
+	rh_catalog_each("SELECT s.shard_id, s.relation, s.bucket_id, p.generation, p.node_id "
+					"FROM rehouse.shards s JOIN rehouse.bucket_placements p USING (bucket_id) "
+					"WHERE $1 = 0 OR s.relation = $1 ORDER BY s.relation, p.hash_min, p.node_id", 1,
 					(Oid[]) {OIDOID}, (Datum[]) {ObjectIdGetDatum(relid)}, NULL, add_shard, &all);
 	foreach(lc, all)
 	{
@@ -256,8 +256,8 @@ try_node(List *shards, int32 node_id)
 }
 
 /*
- * rehouse.shard_sizes(relation regclass DEFAULT NULL): (shard_id, relation_size,
- * table_size, total_size) of the shards that the caller may see.
+ * rehouse.shard_sizes(relation regclass DEFAULT NULL): (shard_id, node_id,
+ * relation_size, table_size, total_size) of the shards that the caller may see.
  */
 Datum
 rh_shard_sizes(PG_FUNCTION_ARGS)
@@ -279,14 +279,15 @@ rh_shard_sizes(PG_FUNCTION_ARGS)
 	foreach(lc, shards)
 	{
 		ShardSize  *shard = lfirst(lc);
-		Datum		values[1 + SIZE_KINDS];
-		bool		nulls[1 + SIZE_KINDS];
+		Datum		values[2 + SIZE_KINDS];
+		bool		nulls[2 + SIZE_KINDS];
 
 		memset(nulls, !shard->known, sizeof(nulls));
-		nulls[0] = false;
+		nulls[0] = nulls[1] = false;
 		values[0] = Int64GetDatum(shard->shard_id);
+		values[1] = Int32GetDatum(shard->node_id);
 		for (int i = 0; i < SIZE_KINDS; i++)
-			values[1 + i] = Int64GetDatum(shard->bytes[i]);
+			values[2 + i] = Int64GetDatum(shard->bytes[i]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -449,6 +450,10 @@ rh_get_shard_id(PG_FUNCTION_ARGS)
 	relid = PG_GETARG_OID(0);
 	require_distributed(relid);
 	rh_map_table(relid, &table);
+	if (table.kind == RH_KIND_REFERENCE)
+		PG_RETURN_INT64(rh_catalog_int8("SELECT shard_id FROM rehouse.shards WHERE relation = $1",
+										1, (Oid[]) {OIDOID},
+										(Datum[]) {ObjectIdGetDatum(relid)}, &isnull));
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

@@ -202,10 +202,34 @@ read_groups(RhMapInput *input, Snapshot snapshot)
 	close_scan(&scan);
 }
 
+/* The reference tables' bucket, once for each node that has a copy of it. */
+static void
+read_copies(RhMapInput *input, uint32 *capacity, const RhPlacement *bucket, Snapshot snapshot)
+{
+	CatalogScan scan;
+
+	open_scan(&scan, "reference_copies", snapshot);
+	while (next_row(&scan))
+	{
+		RhPlacement *copy = add_element((void **) &input->buckets, &input->bucket_count,
+										capacity, sizeof(RhPlacement));
+
+		copy->bucket_id = bucket->bucket_id;
+		copy->colocation_id = bucket->colocation_id;
+		copy->hash_min = bucket->hash_min;
+		copy->hash_max = bucket->hash_max;
+		copy->is_reference = true;
+		copy->node_id = DatumGetInt32(get_column(&scan, column(&scan, "node_id")));
+		copy->generation = DatumGetInt32(get_column(&scan, column(&scan, "generation")));
+	}
+	close_scan(&scan);
+}
+
 static void
 read_buckets(RhMapInput *input, Snapshot snapshot)
 {
 	CatalogScan scan;
+	RhPlacement reference = {0};
 	uint32		capacity = 0;
 	AttrNumber	bucket_id,
 				colocation_id,
@@ -225,18 +249,24 @@ read_buckets(RhMapInput *input, Snapshot snapshot)
 	isolated_tenant = column(&scan, "isolated_tenant");
 	while (next_row(&scan))
 	{
-		RhPlacement *bucket = add_element((void **) &input->buckets, &input->bucket_count,
-										  &capacity, sizeof(RhPlacement));
+		bool		is_reference = column_is_null(&scan, node_id);
+		RhPlacement *bucket = is_reference ? &reference :
+			add_element((void **) &input->buckets, &input->bucket_count, &capacity,
+						sizeof(RhPlacement));
 
 		bucket->bucket_id = (uint32) DatumGetInt64(get_column(&scan, bucket_id));
 		bucket->colocation_id = DatumGetInt32(get_column(&scan, colocation_id));
 		bucket->hash_min = DatumGetInt32(get_column(&scan, hash_min));
 		bucket->hash_max = DatumGetInt32(get_column(&scan, hash_max));
+		if (is_reference)
+			continue;
 		bucket->node_id = DatumGetInt32(get_column(&scan, node_id));
 		bucket->generation = DatumGetInt32(get_column(&scan, generation));
 		bucket->isolated = !column_is_null(&scan, isolated_tenant);
 	}
 	close_scan(&scan);
+	if (reference.bucket_id != 0)
+		read_copies(input, &capacity, &reference, snapshot);
 }
 
 void

@@ -158,7 +158,7 @@ send_to_bucket(DmlRun *run, RhPlacement *placement)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	rh_template_render(&sql, run->spec.template, placement->bucket_id, placement->generation);
+	rh_template_render(&sql, run->spec.template, placement);
 	statement.sql = sql.data;
 	statement.access = RH_WRITE;
 	statement.result_format = run->reader->format;
@@ -263,6 +263,6 @@ explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	if (!es->verbose)
 		return;
 	initStringInfo(&sql);
-	rh_template_render(&sql, run->spec.template, placements[0].bucket_id, placements[0].generation);
+	rh_template_render(&sql, run->spec.template, &placements[0]);
 	ExplainPropertyText("Remote SQL", sql.data, es);
 }

@@ -24,6 +24,7 @@
 #include "src/conn_internal.h"
 #include "src/node.h"
 #include "src/owner.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/xact.h"
 #include "storage/lmgr.h"
@@ -234,6 +235,7 @@ add_node(const NewNode *new_node)
 	{
 		rh_node_prepare(link, node_id);
 		note_marked(new_node->host, new_node->port);
+		rh_reference_add_node(node_id);
 		if (!new_node->reserved)
 			rh_keeper_rebalance_at_commit(psprintf("node \"%s:%d\" was added", new_node->host,
 												   new_node->port));
@@ -324,6 +326,7 @@ rh_activate_node(PG_FUNCTION_ARGS)
 	update_node(&node, "is_active = true, database_name = $2::name", TEXTOID, CStringGetTextDatum(database));
 	rh_node_prepare(link, node.node_id);
 	note_marked(node.host, node.port);
+	rh_reference_add_node(node.node_id);
 	if (node.should_have_shards && !node.is_reserved)
 		rh_keeper_rebalance_at_commit(psprintf("node \"%s:%d\" was activated", node.host, node.port));
 	PG_RETURN_INT32(node.node_id);
@@ -335,6 +338,7 @@ rh_disable_node(PG_FUNCTION_ARGS)
 	RhNode		node = node_to_change(fcinfo);
 
 	require_empty(&node, "disable");
+	rh_reference_remove_node(node.node_id);
 	update_node(&node, "is_active = $2", BOOLOID, BoolGetDatum(false));
 	PG_RETURN_VOID();
 }
@@ -427,6 +431,26 @@ rh_set_coordinator_host(PG_FUNCTION_ARGS)
 
 /* ---- removing ---- */
 
+static void
+add_schema(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **schemas = arg;
+
+	*schemas = lappend(*schemas, SPI_getvalue(row, desc, 1));
+}
+
+/* The schemas on a node that wait to be dropped: old copies of buckets, and copies of reference tables. */
+static List *
+unwanted_schemas(const RhNode *node)
+{
+	List	   *schemas = NIL;
+
+	rh_catalog_each("SELECT object_name FROM rehouse.cleanup WHERE node_id = $1 AND object_kind = 'schema'",
+					1, (Oid[]) {INT4OID}, (Datum[]) {Int32GetDatum(node->node_id)}, NULL,
+					add_schema, &schemas);
+	return schemas;
+}
+
 /* Take our mark from a node that still answers; a lost one is no reason to keep it. */
 static void
 release_node(const RhNode *node)
@@ -438,7 +462,7 @@ release_node(const RhNode *node)
 	if (link != NULL)
 	{
 		rh_link_check_owner(link);
-		rh_node_release(link, node->node_id);
+		rh_node_release(link, node->node_id, unwanted_schemas(node));
 		return;
 	}
 	ereport(WARNING,
@@ -457,6 +481,7 @@ rh_remove_node(PG_FUNCTION_ARGS)
 	Datum		values[] = {Int32GetDatum(node.node_id)};
 
 	require_empty(&node, "remove");
+	rh_reference_remove_node(node.node_id);
 	if (node.is_active)
 		release_node(&node);
 	rh_catalog_write("DELETE FROM rehouse.cleanup WHERE node_id = $1", 1, types, values, NULL, NULL);

@@ -37,7 +37,7 @@ extern PGconn *rh_node_check(const char *host, int port, char *database);
  */
 extern void rh_node_prepare(PGconn *link, int32 node_id);
 
-/* Take the mark away again, in a branch of this transaction. */
-extern void rh_node_release(PGconn *link, int32 node_id);
+/* Take the mark away again, and drop schemas (a List of names), in a branch of this transaction. */
+extern void rh_node_release(PGconn *link, int32 node_id, List *schemas);
 
 #endif							/* RH_NODE_H */

@@ -386,7 +386,15 @@ rh_node_prepare(PGconn *link, int32 node_id)
 }
 
 void
-rh_node_release(PGconn *link, int32 node_id)
+rh_node_release(PGconn *link, int32 node_id, List *schemas)
 {
-	run_in_branch(link, node_id, "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS rehouse CASCADE");
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS rehouse");
+	foreach(lc, schemas)
+		appendStringInfo(&sql, ", %s", quote_identifier(lfirst(lc)));
+	appendStringInfoString(&sql, " CASCADE");
+	run_in_branch(link, node_id, sql.data);
 }

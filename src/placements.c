@@ -15,6 +15,7 @@
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "src/placements.h"
+#include "src/rehouse.h"
 #include "utils/memutils.h"
 
 /* One statement's view of the map; in the EState's memory. */
@@ -53,7 +54,7 @@ only_group(EState *estate, int32 colocation_id)
 		RhTable		table;
 
 		if (rte->rtekind == RTE_RELATION && rh_map_table(rte->relid, &table) &&
-			table.colocation_id != colocation_id)
+			table.kind == RH_KIND_HASH && table.colocation_id != colocation_id)
 			return 0;
 	}
 	return colocation_id;

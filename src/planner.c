@@ -71,7 +71,8 @@ check_supported(Query *query, const RhTableUse *use)
 	if (query->resultRelation == 0)
 		return;
 	target = rt_fetch(query->resultRelation, query->rtable);
-	if (target->rtekind != RTE_RELATION || !rh_map_table(target->relid, &table))
+	if (target->rtekind != RTE_RELATION || !rh_map_table(target->relid, &table) ||
+		table.kind != RH_KIND_HASH)
 		return;
 	if (query->commandType == CMD_MERGE)
 		ereport(ERROR,

@@ -29,6 +29,7 @@
 #include "src/copart.h"
 #include "src/gather.h"
 #include "src/pushdown.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/sendable.h"
 #include "src/ship.h"
@@ -113,6 +114,12 @@ has_odd_column(List *targetlist)
 	return false;
 }
 
+static bool
+is_on_nodes(RangeTblEntry *rte)
+{
+	return rh_gather_is_sharded(rte->relid) || rh_reference_is(rte->relid);
+}
+
 /* The one role that the part's tables are read as; false: there are several. */
 static bool
 find_reader(List *relations, Oid *reader)
@@ -124,7 +131,7 @@ find_reader(List *relations, Oid *reader)
 	{
 		RangeTblEntry *rte = lfirst(cell);
 
-		if (!rh_gather_is_sharded(rte->relid))
+		if (!is_on_nodes(rte))
 			continue;			/* a view's own entry, for permissions */
 		if (foreach_current_index(cell) > 0 && *reader != rte->checkAsUser &&
 			OidIsValid(*reader))
@@ -135,7 +142,7 @@ find_reader(List *relations, Oid *reader)
 	{
 		RangeTblEntry *rte = lfirst(cell);
 
-		if (rh_gather_is_sharded(rte->relid) && rte->checkAsUser != *reader)
+		if (is_on_nodes(rte) && rte->checkAsUser != *reader)
 			return false;
 	}
 	return true;

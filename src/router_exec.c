@@ -264,8 +264,7 @@ make_sql(void *arg)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	rh_template_render(&buf, state->template, state->placement.bucket_id,
-					   state->placement.generation);
+	rh_template_render(&buf, state->template, &state->placement);
 	return buf.data;
 }
 

@@ -36,6 +36,7 @@
 #include "src/local_reference.h"
 #include "src/names.h"
 #include "src/node_functions.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/relocate.h"
 #include "src/shard_acl.h"
@@ -71,6 +72,7 @@ static const char *
 bucket_schema(const RangeVar *relation, void *arg)
 {
 	const RhPlacement *bucket = arg;
+	RhPlacement place = *bucket;
 	char	   *schema;
 	Oid			relid;
 	RhTable		table;
@@ -79,10 +81,12 @@ bucket_schema(const RangeVar *relation, void *arg)
 		return NULL;
 	relid = get_relname_relid(relation->relname,
 							  get_namespace_oid(relation->schemaname, true));
-	if (!OidIsValid(relid) || !rh_map_table(relid, &table) || table.kind != RH_KIND_HASH)
+	if (!OidIsValid(relid) || !rh_map_table(relid, &table))
 		return NULL;
+	if (table.kind == RH_KIND_REFERENCE && !bucket->is_reference)
+		rh_reference_copy(bucket->node_id, &place);
 	schema = palloc(NAMEDATALEN);
-	rh_shard_schema(schema, relation->schemaname, bucket->bucket_id, bucket->generation);
+	rh_shard_schema(schema, relation->schemaname, place.bucket_id, place.generation);
 	return schema;
 }
 
@@ -604,6 +608,9 @@ rh_shard_ddl_foreign_keys(Oid shell, const RhPlacement *bucket, bool not_valid)
 	List	   *statements = NIL;
 	ListCell   *lc;
 
+	if (bucket->is_reference)
+		return NIL;
+
 	qualify_names();
 	foreach(lc, constraints_of(shell, "f"))
 		statements = lappend(statements,
@@ -618,6 +625,9 @@ rh_shard_ddl_validate(Oid shell, const RhPlacement *bucket)
 	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
 	List	   *statements = NIL;
 	ListCell   *lc;
+
+	if (bucket->is_reference)
+		return NIL;
 
 	foreach(lc, constraints_of(shell, "f"))
 	{
@@ -695,9 +705,9 @@ trigger_statements(Trigger *trigger, Oid shell, const RhPlacement *bucket, const
 
 /* TRUNCATE runs on the shell too, and its triggers fire there, once. */
 static bool
-fires_on_shards(const Trigger *trigger)
+fires_on_shards(const Trigger *trigger, const RhPlacement *bucket)
 {
-	return !trigger->tgisinternal &&
+	return !trigger->tgisinternal && !bucket->is_reference &&
 		(trigger->tgtype & (TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0;
 }
 
@@ -711,7 +721,7 @@ rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
 
 	qualify_names();
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		if (fires_on_shards(&triggers->triggers[i]))
+		if (fires_on_shards(&triggers->triggers[i], bucket))
 			statements = list_concat(statements,
 									 trigger_statements(&triggers->triggers[i], shell, bucket,
 														shard));
@@ -752,7 +762,8 @@ rh_shard_ddl_new_objects(Oid shell, const RhPlacement *bucket, List *old_indexes
 		ConstraintItem *item = lfirst(lc);
 
 		with_constraint = lappend_oid(with_constraint, item->conindid);
-		if (list_member_oid(old_constraints, item->oid))
+		if (list_member_oid(old_constraints, item->oid) ||
+			(item->contype == CONSTRAINT_FOREIGN && bucket->is_reference))
 			continue;
 
 		/* made of an index that was there, which has to be done by that on the shards */
@@ -792,7 +803,7 @@ rh_shard_ddl_trigger(Oid shell, const RhPlacement *bucket, const char *name, boo
 										 quote_identifier(name), shard));
 	qualify_names();
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-		if (fires_on_shards(&triggers->triggers[i]) &&
+		if (fires_on_shards(&triggers->triggers[i], bucket) &&
 			strcmp(triggers->triggers[i].tgname, name) == 0)
 			statements = list_concat(statements,
 									 trigger_statements(&triggers->triggers[i], shell, bucket,

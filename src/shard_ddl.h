@@ -18,8 +18,12 @@
  * dropped columns, and has one constraint more, rehouse_hash_range, that
  * refuses rows of other buckets.  The shell must be in the map (one's own
  * uncommitted rows count) and locked by the caller, AccessShareLock at least.
- * Of the placement bucket_id, generation, hash_min and hash_max are used: what
- * is to be made, wherever it now lies.
+ * Of the placement bucket_id, generation, node_id, hash_min and hash_max are
+ * used: what is to be made, wherever it now lies.
+ *
+ * A copy of a reference table is like a shard, but has no hash constraint, and
+ * no foreign keys or triggers: what those do is done on the coordinator, and
+ * its outcome applied to the copies (reference_apply.c).
  *
  *-------------------------------------------------------------------------
  */

@@ -50,6 +50,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "src/node_functions.h"
+#include "src/reference.h"
 #include "src/shard_ddl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -626,8 +627,9 @@ walk_table(Walk *walk, Oid shell)
 				ConstraintRelidTypidNameIndexId, Anum_pg_constraint_oid, shell);
 	visit_parts(walk, IndexRelationId, Anum_pg_index_indrelid,
 				IndexIndrelidIndexId, Anum_pg_index_indexrelid, shell);
-	visit_parts(walk, TriggerRelationId, Anum_pg_trigger_tgrelid,
-				TriggerRelidNameIndexId, Anum_pg_trigger_oid, shell);
+	if (!rh_reference_is(shell))	/* whose triggers fire here alone */
+		visit_parts(walk, TriggerRelationId, Anum_pg_trigger_tgrelid,
+					TriggerRelidNameIndexId, Anum_pg_trigger_oid, shell);
 	visit_parts(walk, PolicyRelationId, Anum_pg_policy_polrelid,
 				PolicyPolrelidPolnameIndexId, Anum_pg_policy_oid, shell);
 	foreach(lc, RelationGetStatExtList(rel))

@@ -24,6 +24,7 @@
 #include "commands/tablecmds.h"
 #include "shmem/map.h"
 #include "src/rehouse.h"
+#include "src/distribute.h"
 #include "src/shell.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -174,7 +175,9 @@ rh_shell_suspend_foreign_keys(Oid relid)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc));
 		SuspendedKey *key;
 
-		if (!form->convalidated)
+		if (!form->convalidated ||
+			(rh_distribute_is_whole_here(form->conrelid) &&
+			 rh_distribute_is_whole_here(form->confrelid)))
 			continue;
 		key = palloc(sizeof(SuspendedKey));
 		key->relid = form->conrelid;

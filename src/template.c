@@ -26,6 +26,7 @@
 #include "rewrite/rewriteManip.h"
 #include "shmem/map.h"
 #include "src/names.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/template.h"
 #include "utils/builtins.h"
@@ -41,6 +42,7 @@ typedef struct Cut
 {
 	int			location;		/* where its schema's name begins */
 	char	   *schema;
+	bool		is_reference;	/* a reference table's */
 } Cut;
 
 /* What collect_cuts gathers. */
@@ -173,7 +175,7 @@ add_cut(CutContext *context, char *schema, char *relname, int location)
 	Oid			relid = OidIsValid(nspid) ? get_relname_relid(relname, nspid) : InvalidOid;
 	RhTable		table;
 
-	if (!OidIsValid(relid) || !rh_map_table(relid, &table) || table.kind != RH_KIND_HASH)
+	if (!OidIsValid(relid) || !rh_map_table(relid, &table))
 		return;
 	if (context->count == context->room)
 	{
@@ -184,6 +186,7 @@ add_cut(CutContext *context, char *schema, char *relname, int location)
 	}
 	context->cuts[context->count].location = location;
 	context->cuts[context->count].schema = schema;
+	context->cuts[context->count].is_reference = table.kind == RH_KIND_REFERENCE;
 	context->count++;
 }
 
@@ -359,7 +362,9 @@ rh_template_make_destructive(Query *query)
 			elog(ERROR, "printed statement has no schema at offset %d: %s", cut->location, text);
 		template = lappend(template,
 						   makeString(pnstrdup(text + done, cut->location - done)));
-		template = lappend(template, makeString(cut->schema));
+		template = lappend(template, cut->is_reference ?
+						   (Node *) list_make1(makeString(cut->schema)) :
+						   (Node *) makeString(cut->schema));
 		done = cut->location + length;
 	}
 	return lappend(template, makeString(pstrdup(text + done)));
@@ -371,8 +376,26 @@ rh_template_make(Query *query)
 	return rh_template_make_destructive(copyObject(query));
 }
 
+/* The schema's name as it is where the bucket lies. */
+static void
+fill_hole(StringInfo buf, Node *hole, const RhPlacement *placement)
+{
+	char		schema[NAMEDATALEN];
+	RhPlacement copy = {0};
+
+	if (IsA(hole, String))
+		rh_shard_schema(schema, strVal(hole), placement->bucket_id, placement->generation);
+	else
+	{
+		if (placement->node_id != 0)
+			rh_reference_copy(placement->node_id, &copy);
+		rh_shard_schema(schema, strVal(linitial((List *) hole)), copy.bucket_id, copy.generation);
+	}
+	appendStringInfoString(buf, quote_identifier(schema));
+}
+
 void
-rh_template_render(StringInfo buf, List *template, uint32 bucket_id, int32 generation)
+rh_template_render(StringInfo buf, List *template, const RhPlacement *placement)
 {
 	bool		hole = false;
 	ListCell   *lc;
@@ -380,12 +403,7 @@ rh_template_render(StringInfo buf, List *template, uint32 bucket_id, int32 gener
 	foreach(lc, template)
 	{
 		if (hole)
-		{
-			char		schema[NAMEDATALEN];
-
-			rh_shard_schema(schema, strVal(lfirst(lc)), bucket_id, generation);
-			appendStringInfoString(buf, quote_identifier(schema));
-		}
+			fill_hole(buf, lfirst(lc), placement);
 		else
 			appendStringInfoString(buf, strVal(lfirst(lc)));
 		hole = !hole;
@@ -400,7 +418,9 @@ build_identity(StringInfo buf, List *template, int ntypes, const Oid *types, Lis
 
 	foreach(lc, template)
 	{
-		appendStringInfoString(buf, strVal(lfirst(lc)));
+		Node	   *part = lfirst(lc);
+
+		appendStringInfoString(buf, strVal(IsA(part, String) ? part : linitial((List *) part)));
 		appendStringInfoChar(buf, '\0');
 	}
 	if (ntypes > 0)

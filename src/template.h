@@ -15,21 +15,22 @@
 #include "postgres.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
+#include "shmem/map.h"
 
 /*
  * Make a template of an analysed query (which is not changed).  As a List of
  * nodes that copyObject can copy, so that it fits custom_private: an
  * alternation of String (text) and holes, beginning and ending with text.  A
- * hole is a String with the name of the shell's schema.
+ * hole is a String with the name of the shell's schema; a reference table's hole
+ * is a List of that String.
  */
 extern List *rh_template_make(Query *query);
 
 /* The same for a query that the caller gives away. */
 extern List *rh_template_make_destructive(Query *query);
 
-/* Append the statement for one bucket. */
-extern void rh_template_render(StringInfo buf, List *template, uint32 bucket_id,
-							   int32 generation);
+/* Append the statement for one bucket, with the reference tables' copies on its node. */
+extern void rh_template_render(StringInfo buf, List *template, const RhPlacement *placement);
 
 /*
  * The running number of a statement in this session: the same for the same

@@ -41,6 +41,15 @@ rh_transfer_lock_ddl(int32 colocation_id)
 	(void) LockAcquire(&tag, DDL_MODE, false, false);
 }
 
+void
+rh_transfer_lock_alone(int32 colocation_id)
+{
+	LOCKTAG		tag;
+
+	make_tag(&tag, colocation_id);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
 /*
  * A process that ends outside of a transaction keeps its session locks of this
  * kind: DDL would wait for nobody, and the next process in its slot be told

@@ -24,6 +24,9 @@
 /* For DDL: until the end of the transaction; waits for transfers to give way. */
 extern void rh_transfer_lock_ddl(int32 colocation_id);
 
+/* Against DDL and transfers, and for as long: the nodes of the reference tables' group change. */
+extern void rh_transfer_lock_alone(int32 colocation_id);
+
 /*
  * For a mover, one at a time: held by the session, over transactions, until
  * released or the process ends.  Called in a transaction.  False: DDL holds it

@@ -23,6 +23,7 @@
 #include "nodes/makefuncs.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/table_locks.h"
 #include "utils/acl.h"
@@ -53,8 +54,15 @@ check_tables(Oid relid, List *tables)
 
 	foreach(lc, tables)
 	{
-		if (rh_map_table(lfirst_oid(lc), &table) && table.state == RH_STATE_DISTRIBUTED)
+		if (rh_map_table(lfirst_oid(lc), &table) && table.state == RH_STATE_DISTRIBUTED &&
+			table.kind == RH_KIND_HASH)
 			continue;
+		if (lfirst_oid(lc) == relid && rh_reference_is(relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table \"%s\" is a reference table", get_rel_name(relid)),
+					 errdetail("Its rows on the coordinator are those that are read there."),
+					 errhint("Use TRUNCATE if you want to remove them, and those of all copies.")));
 		if (lfirst_oid(lc) == relid)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -33,6 +33,7 @@
 #include "src/distribute.h"
 #include "src/drop.h"
 #include "src/names.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/shell.h"
 #include "src/table_locks.h"
@@ -53,7 +54,7 @@ PG_FUNCTION_INFO_V1(rh_undistribute_table);
  * ------------------------------------------------------------------------
  */
 
-/* The distributed tables that a table references, besides itself. */
+/* The distributed and reference tables that a table references, besides itself. */
 static List *
 referenced_tables(Oid relid)
 {
@@ -73,13 +74,31 @@ referenced_tables(Oid relid)
 	return tables;
 }
 
-/* All distributed tables that are connected with a table by foreign keys, itself first. */
+/*
+ * Must one of the two tables of a foreign key go with the other?  Between
+ * distributed tables, and where a distributed one references a reference table
+ * that goes; a local table may reference a reference table, and the other way.
+ */
+static Oid
+pulled_by(List *connected, const RhTable *referencing, Oid referenced)
+{
+	bool		has_referencing = list_member_oid(connected, referencing->relid);
+	bool		has_referenced = list_member_oid(connected, referenced);
+
+	if (referencing->kind != RH_KIND_HASH || has_referencing == has_referenced)
+		return InvalidOid;
+	if (has_referenced)
+		return referencing->relid;
+	return rh_reference_is(referenced) ? InvalidOid : referenced;
+}
+
+/* All tables of ours that must go with a table, itself first. */
 static List *
-connected_tables(Oid relid, int32 colocation_id)
+connected_tables(Oid relid)
 {
 	List	   *connected = list_make1_oid(relid);
-	RhTable    *group;
-	int			count = rh_map_tables(colocation_id, &group);
+	RhTable    *tables;
+	int			count = rh_map_tables(0, &tables);
 	bool		grown = true;
 
 	while (grown)
@@ -87,16 +106,15 @@ connected_tables(Oid relid, int32 colocation_id)
 		grown = false;
 		for (int i = 0; i < count; i++)
 		{
-			List	   *referenced = referenced_tables(group[i].relid);
-			bool		is_in = list_member_oid(connected, group[i].relid);
 			ListCell   *lc;
 
-			foreach(lc, referenced)
+			foreach(lc, referenced_tables(tables[i].relid))
 			{
-				if (is_in == list_member_oid(connected, lfirst_oid(lc)))
+				Oid			pulled = pulled_by(connected, &tables[i], lfirst_oid(lc));
+
+				if (!OidIsValid(pulled))
 					continue;
-				connected = lappend_oid(connected, is_in ? lfirst_oid(lc) : group[i].relid);
-				is_in = true;
+				connected = lappend_oid(connected, pulled);
 				grown = true;
 			}
 		}
@@ -115,7 +133,7 @@ check_table(Oid relid, RhTable *table)
 	if (!pg_class_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
-	if (!rh_map_table(relid, table) || table->kind != RH_KIND_HASH ||
+	if (!rh_map_table(relid, table) ||
 		table->state != RH_STATE_DISTRIBUTED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -239,40 +257,76 @@ copy_back(Oid relid, RhPlacement *placements, int count)
 
 /* What rh_drop_shards needs to know of a table. */
 static RhDroppedTable *
-describe(Oid relid, int32 colocation_id)
+describe(const RhTable *table)
 {
 	RhDroppedTable *dropped = palloc0(sizeof(RhDroppedTable));
 
-	dropped->relid = relid;
-	dropped->colocation_id = colocation_id;
-	dropped->hash_distributed = true;
-	strlcpy(dropped->schema, get_namespace_name(get_rel_namespace(relid)), NAMEDATALEN);
-	strlcpy(dropped->name, get_rel_name(relid), NAMEDATALEN);
+	dropped->relid = table->relid;
+	dropped->colocation_id = table->colocation_id;
+	strlcpy(dropped->schema, get_namespace_name(get_rel_namespace(table->relid)), NAMEDATALEN);
+	strlcpy(dropped->name, get_rel_name(table->relid), NAMEDATALEN);
 	return dropped;
 }
 
+/* Make the shell whole again; the rows of a reference table are here already. */
 static void
-undistribute(List *tables, int32 colocation_id)
+bring_back(const RhTable *table)
 {
-	List	   *locks = NIL;
-	List	   *dropped = NIL;
+	Relation	rel = table_open(table->relid, NoLock);
 	RhPlacement *placements;
-	uint64		version;
 	int			count;
+
+	CheckTableNotInUse(rel, "undistribute");
+	table_close(rel, NoLock);
+	if (table->kind == RH_KIND_REFERENCE)
+	{
+		rh_reference_drop_triggers(table->relid);
+		return;
+	}
+	count = rh_map_placements(table->colocation_id, &placements, NULL);
+	copy_back(table->relid, placements, count);
+}
+
+/* The transfer locks of some tables' groups, in order. */
+static void
+lock_groups(List *tables)
+{
+	List	   *groups = NIL;
+	RhTable		table;
 	ListCell   *lc;
 
 	foreach(lc, tables)
+	{
+		check_table(lfirst_oid(lc), &table);
+		groups = list_append_unique_int(groups, table.colocation_id);
+	}
+	list_sort(groups, list_int_cmp);
+	foreach(lc, groups)
+		rh_transfer_lock_ddl(lfirst_int(lc));
+}
+
+static void
+undistribute(List *tables)
+{
+	List	   *locks = NIL;
+	List	   *dropped = NIL;
+	ListCell   *lc;
+
+	ListCell   *lc2;
+
+	foreach(lc, tables)
 		locks = rh_table_lock_add(locks, lfirst_oid(lc), AccessExclusiveLock);
+	foreach(lc, tables)
+		foreach(lc2, rh_distribute_referenced_tables(lfirst_oid(lc)))
+			locks = rh_table_lock_add(locks, lfirst_oid(lc2), ShareRowExclusiveLock);
 	rh_table_locks_take(locks);
-	count = rh_map_placements(colocation_id, &placements, &version);
 	foreach(lc, tables)
 	{
-		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+		RhTable		table;
 
-		CheckTableNotInUse(rel, "undistribute");
-		table_close(rel, NoLock);
-		copy_back(lfirst_oid(lc), placements, count);
-		dropped = lappend(dropped, describe(lfirst_oid(lc), colocation_id));
+		check_table(lfirst_oid(lc), &table);
+		bring_back(&table);
+		dropped = lappend(dropped, describe(&table));
 	}
 	rh_drop_shards(dropped);
 	foreach(lc, tables)
@@ -287,14 +341,13 @@ rh_undistribute_table(PG_FUNCTION_ARGS)
 	bool		cascade = PG_GETARG_BOOL(1);
 	List	   *tables;
 	RhTable		table;
-	ListCell   *lc;
 
 	rh_require_preload();
 	PreventCommandIfReadOnly("undistribute_table()");
 	PreventCommandDuringRecovery("undistribute_table()");
 	check_table(relid, &table);
 	rh_transfer_lock_ddl(table.colocation_id);
-	tables = connected_tables(relid, table.colocation_id);
+	tables = connected_tables(relid);
 	if (!cascade && list_length(tables) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
@@ -302,8 +355,7 @@ rh_undistribute_table(PG_FUNCTION_ARGS)
 				 errdetail("Foreign keys connect it with distributed table \"%s\".",
 						   get_rel_name(lsecond_oid(tables))),
 				 errhint("Use cascade_via_foreign_keys => true to undistribute all tables that are connected.")));
-	foreach(lc, tables)
-		check_table(lfirst_oid(lc), &table);
-	undistribute(tables, table.colocation_id);
+	lock_groups(tables);
+	undistribute(tables);
 	PG_RETURN_VOID();
 }

@@ -37,6 +37,7 @@
 #include "src/locked_keys.h"
 #include "src/mapsync.h"
 #include "src/set_constraints.h"
+#include "src/reference.h"
 #include "src/xact.h"
 #include "tcop/pquery.h"
 #include "utils/memutils.h"
@@ -573,6 +574,7 @@ pre_commit(void)
 	}
 	else if (writers > 0 || rh_branch_have_adopted())
 		prepare_commit();
+	rh_reference_pre_commit();
 	rh_mapsync_pre_commit();
 	if (writers > 0)
 		rh_debug_point("commit-before-commit");
@@ -698,6 +700,7 @@ at_xact_end(XactEvent event, void *arg)
 			rh_mapsync_commit();
 			if (used_workers)
 				reset_all();
+			rh_reference_end_xact();
 			rh_mapsync_end();
 			break;
 		case XACT_EVENT_ABORT:
@@ -706,6 +709,7 @@ at_xact_end(XactEvent event, void *arg)
 			rh_branch_finish_adopted(false);
 			rh_link_at_abort(InvalidSubTransactionId);
 			reset_all();
+			rh_reference_end_xact();
 			rh_mapsync_end();
 			break;
 		case XACT_EVENT_PREPARE:

@@ -57,12 +57,21 @@ CREATE TABLE rehouse.buckets (
     colocation_id   int    NOT NULL REFERENCES rehouse.colocation_groups,
     hash_min        int    NOT NULL,
     hash_max        int    NOT NULL CHECK (hash_min <= hash_max),
-    node_id         int    NOT NULL REFERENCES rehouse.nodes,
+    node_id         int    REFERENCES rehouse.nodes, -- null: the reference tables' bucket, which reference_copies places
     generation      int    NOT NULL DEFAULT 0,      -- distinguishes this copy from older ones on the same node
     isolated_tenant text,                           -- the tenant that this bucket was made for
     UNIQUE (colocation_id, hash_min)
 );
 CREATE INDEX ON rehouse.buckets (node_id);
+
+-- The nodes that have copies of the reference tables, which are one group with
+-- one bucket: a row is there once they are whole.
+CREATE SEQUENCE rehouse.copy_generation_seq AS int;
+CREATE TABLE rehouse.reference_copies (
+    node_id    int    PRIMARY KEY REFERENCES rehouse.nodes,
+    bucket_id  bigint NOT NULL REFERENCES rehouse.buckets ON DELETE CASCADE,
+    generation int    NOT NULL DEFAULT pg_catalog.nextval('rehouse.copy_generation_seq')
+);
 
 CREATE SEQUENCE rehouse.shard_id_seq START 102008;
 CREATE TABLE rehouse.shards (

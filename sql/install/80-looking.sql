@@ -3,10 +3,20 @@
 -- caller has some privilege on.
 -- ---------------------------------------------------------------------------
 
--- The sizes of shards, asked of the nodes.
+-- Where each bucket is: on one node, that of the reference tables on several.
+CREATE VIEW rehouse.bucket_placements AS
+SELECT b.bucket_id, b.colocation_id, b.hash_min, b.node_id, b.generation
+  FROM rehouse.buckets b WHERE b.node_id IS NOT NULL
+UNION ALL
+SELECT b.bucket_id, b.colocation_id, b.hash_min, c.node_id, c.generation
+  FROM rehouse.buckets b JOIN rehouse.reference_copies c USING (bucket_id);
+COMMENT ON VIEW rehouse.bucket_placements IS 'the nodes that buckets, and copies of the reference tables, are on';
+GRANT SELECT ON rehouse.bucket_placements TO PUBLIC;
+
+-- The sizes of shards, asked of the nodes; a reference table's shard has a row per copy.
 CREATE FUNCTION rehouse.shard_sizes(
     relation regclass DEFAULT NULL,
-    OUT shard_id bigint, OUT relation_size bigint, OUT table_size bigint, OUT total_size bigint)
+    OUT shard_id bigint, OUT node_id int, OUT relation_size bigint, OUT table_size bigint, OUT total_size bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'rh_shard_sizes' LANGUAGE C VOLATILE ROWS 100;
 COMMENT ON FUNCTION rehouse.shard_sizes(regclass) IS 'the sizes in bytes of the shards of one table, or of all';
@@ -82,7 +92,7 @@ SELECT t.relation::regclass AS table_name,
   JOIN pg_catalog.pg_class c ON c.oid = t.relation
   LEFT JOIN pg_catalog.pg_am m ON m.oid = c.relam
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.relation AND a.attnum = t.key_attnum AND t.key_attnum > 0
-  LEFT JOIN (SELECT h.relation, count(*) AS shards, sum(z.total_size)::bigint AS bytes
+  LEFT JOIN (SELECT h.relation, count(DISTINCT h.shard_id) AS shards, sum(z.total_size)::bigint AS bytes
                FROM rehouse.shards h LEFT JOIN rehouse.shard_sizes() z USING (shard_id)
               GROUP BY h.relation) s ON s.relation = t.relation
  WHERE rehouse.may_see(t.relation)
@@ -94,7 +104,7 @@ GRANT SELECT ON pg_catalog.citus_tables TO PUBLIC;
 CREATE VIEW rehouse.citus_shards AS
 SELECT t.relation::regclass AS table_name,
        h.shard_id AS shardid,
-       pg_catalog.format('%I.%I', rehouse.shard_schema(s.nspname, b.bucket_id, b.generation),
+       pg_catalog.format('%I.%I', rehouse.shard_schema(s.nspname, p.bucket_id, p.generation),
                          c.relname) AS shard_name,
        CASE t.kind WHEN 'h' THEN 'distributed' ELSE 'reference' END AS citus_table_type,
        t.colocation_id,
@@ -105,11 +115,11 @@ SELECT t.relation::regclass AS table_name,
   JOIN pg_catalog.pg_class c ON c.oid = t.relation
   JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
   JOIN rehouse.shards h ON h.relation = t.relation
-  JOIN rehouse.buckets b USING (bucket_id)
+  JOIN rehouse.bucket_placements p USING (bucket_id)
   JOIN rehouse.nodes n USING (node_id)
-  LEFT JOIN rehouse.shard_sizes() z USING (shard_id)
+  LEFT JOIN rehouse.shard_sizes() z USING (shard_id, node_id)
  WHERE rehouse.may_see(t.relation)
- ORDER BY t.relation::regclass::text, h.shard_id;
+ ORDER BY t.relation::regclass::text, h.shard_id, n.node_id;
 ALTER VIEW rehouse.citus_shards SET SCHEMA pg_catalog;
 COMMENT ON VIEW pg_catalog.citus_shards IS 'the shards of distributed tables, where they are and how large';
 GRANT SELECT ON pg_catalog.citus_shards TO PUBLIC;
@@ -131,8 +141,8 @@ CREATE VIEW rehouse.pg_dist_shard AS
 SELECT h.relation::regclass AS logicalrelid,
        h.shard_id AS shardid,
        't'::"char" AS shardstorage,
-       b.hash_min::text AS shardminvalue,
-       b.hash_max::text AS shardmaxvalue
+       CASE WHEN b.node_id IS NOT NULL THEN b.hash_min::text END AS shardminvalue,
+       CASE WHEN b.node_id IS NOT NULL THEN b.hash_max::text END AS shardmaxvalue
   FROM rehouse.shards h
   JOIN rehouse.buckets b USING (bucket_id);
 ALTER VIEW rehouse.pg_dist_shard SET SCHEMA pg_catalog;
@@ -140,13 +150,14 @@ COMMENT ON VIEW pg_catalog.pg_dist_shard IS 'the shards of distributed tables wi
 GRANT SELECT ON pg_catalog.pg_dist_shard TO PUBLIC;
 
 CREATE VIEW rehouse.pg_dist_placement AS
-SELECT h.shard_id AS placementid,
+SELECT CASE WHEN t.kind = 'h' THEN h.shard_id ELSE h.shard_id * 1000000 + p.node_id END AS placementid,
        h.shard_id AS shardid,
        1 AS shardstate,
        0::bigint AS shardlength,
        n.group_id AS groupid
   FROM rehouse.shards h
-  JOIN rehouse.buckets b USING (bucket_id)
+  JOIN rehouse.tables t USING (relation)
+  JOIN rehouse.bucket_placements p USING (bucket_id)
   JOIN rehouse.nodes n USING (node_id);
 ALTER VIEW rehouse.pg_dist_placement SET SCHEMA pg_catalog;
 COMMENT ON VIEW pg_catalog.pg_dist_placement IS 'on which node each shard is, in the documented form';
@@ -155,7 +166,7 @@ GRANT SELECT ON pg_catalog.pg_dist_placement TO PUBLIC;
 CREATE VIEW rehouse.pg_dist_colocation AS
 SELECT g.colocation_id AS colocationid,
        g.shard_count AS shardcount,
-       1 AS replicationfactor,
+       CASE WHEN g.key_type = 0 THEN -1 ELSE 1 END AS replicationfactor,
        g.key_type AS distributioncolumntype,
        g.key_collation AS distributioncolumncollation
   FROM rehouse.colocation_groups g;

@@ -90,7 +90,7 @@ BEGIN
                 SELECT nspname FROM pg_namespace WHERE nspname ~ '_[0-9]{6,}(_[0-9]+)?$' $q$) d(r text)
                 EXCEPT
                 SELECT rehouse.shard_schema(s.nspname, b.bucket_id, b.generation)
-                FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id)
+                FROM rehouse.shards h JOIN rehouse.bucket_placements b USING (bucket_id)
                      JOIN pg_class c ON c.oid = h.relation JOIN pg_namespace s ON s.oid = c.relnamespace
                 WHERE t.number_of(b.node_id) = server.number LOOP
             RETURN NEXT 'server ' || server.number || ': schema ' || thing;
@@ -126,9 +126,9 @@ DECLARE
     shard record;
 BEGIN
     FOR shard IN SELECT t.number_of(b.node_id) AS number, c.relname, rehouse.shard_schema(s.nspname, b.bucket_id, b.generation) AS nsp
-                 FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id)
+                 FROM rehouse.shards h JOIN rehouse.bucket_placements b USING (bucket_id)
                       JOIN pg_class c ON c.oid = h.relation JOIN pg_namespace s ON s.oid = c.relnamespace
-                 WHERE h.relation = $1 ORDER BY b.hash_min LOOP
+                 WHERE h.relation = $1 ORDER BY b.hash_min, b.node_id LOOP
         server := shard.number;
         schema_name := shard.nsp;
         row_count := t.on_node(shard.number, format('SELECT count(*) FROM %I.%I', shard.nsp, shard.relname))::bigint;

@@ -1,0 +1,335 @@
+/*-------------------------------------------------------------------------
+ *
+ * reference.c
+ *	  create_reference_table, and the nodes that have copies.
+ *
+ * Making a reference table changes nothing for readers on the coordinator: the
+ * table stays what it is.  So, other than with a distributed table, plans over
+ * it may be kept, and only writers wait (ShareRowExclusive) while its rows are
+ * copied, in the caller's transaction.
+ *
+ * Which nodes have copies changes under a lock on rehouse.nodes, the transfer
+ * lock of the group (against DDL), and the exclusive gate of its bucket: a
+ * writer that has the gate knows all copies until it has ended.  Locks in this
+ * order: nodes, groups, transfer lock, tables, gate.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "shmem/debug.h"
+#include "shmem/gate.h"
+#include "src/catalog.h"
+#include "src/conn.h"
+#include "src/copy_router.h"
+#include "src/distribute.h"
+#include "src/names.h"
+#include "src/objects.h"
+#include "src/reference.h"
+#include "src/rehouse.h"
+#include "src/shard_ddl.h"
+#include "src/table_locks.h"
+#include "src/transfer_lock.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/wait_event.h"
+
+/* How long to queue for the gate at a time, and how long to let others pass in between. */
+#define GATE_QUEUE_MS 100
+#define GATE_PAUSE_MS 50
+
+PG_FUNCTION_INFO_V1(rh_create_reference_table);
+
+/* ------------------------------------------------------------------------
+ * Looking
+ * ------------------------------------------------------------------------
+ */
+
+bool
+rh_reference_is(Oid relid)
+{
+	RhTable		table;
+
+	return rh_map_available() && rh_map_table(relid, &table) && table.kind == RH_KIND_REFERENCE;
+}
+
+void
+rh_reference_copy(int32 node_id, RhPlacement *placement)
+{
+	if (!rh_map_copy(node_id, placement))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("node %d has no copies of the reference tables", node_id)));
+}
+
+/* The group of the reference tables, or 0: there are none. */
+static int32
+reference_group(void)
+{
+	RhTable    *tables;
+	int			count = rh_map_tables(0, &tables);
+
+	for (int i = 0; i < count; i++)
+		if (tables[i].kind == RH_KIND_REFERENCE)
+			return tables[i].colocation_id;
+	return 0;
+}
+
+/* The bucket of the reference tables' group. */
+static uint32
+reference_bucket(int32 group)
+{
+	bool		isnull;
+
+	return (uint32) rh_catalog_int8("SELECT bucket_id FROM rehouse.buckets WHERE colocation_id = $1",
+									1, (Oid[]) {INT4OID}, (Datum[]) {Int32GetDatum(group)}, &isnull);
+}
+
+void
+rh_reference_check_foreign_key(Oid relid, Oid referenced)
+{
+	RhTable		table;
+
+	if (rh_map_table(referenced, &table) && table.kind == RH_KIND_HASH)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("reference table \"%s\" cannot have a foreign key to distributed table \"%s\"",
+						get_rel_name(relid), get_rel_name(referenced)),
+				 errdetail("A row that it references would be on one node only."),
+				 errhint("Drop the foreign key, or make \"%s\" a reference table, too.",
+						 get_rel_name(referenced))));
+}
+
+void
+rh_reference_check_foreign_keys(Relation rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetFKeyList(rel))
+		rh_reference_check_foreign_key(RelationGetRelid(rel),
+									   ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid);
+}
+
+/* ------------------------------------------------------------------------
+ * create_reference_table
+ * ------------------------------------------------------------------------
+ */
+
+/* Make the group, with a copy on each active node. */
+static int32
+create_group(void)
+{
+	int64		group;
+	int64		bucket;
+
+	rh_catalog_modify("INSERT INTO rehouse.colocation_groups "
+					  "(shard_count, key_type, key_collation, is_default) "
+					  "VALUES (1, 0, 0, false) RETURNING colocation_id", 0, NULL, NULL, NULL, &group);
+	rh_catalog_modify("INSERT INTO rehouse.buckets (colocation_id, hash_min, hash_max) "
+					  "VALUES ($1, -2147483648, 2147483647) RETURNING bucket_id", 1,
+					  (Oid[]) {INT4OID}, (Datum[]) {Int32GetDatum((int32) group)}, NULL, &bucket);
+	rh_catalog_modify("INSERT INTO rehouse.reference_copies (node_id, bucket_id, generation) "
+					  "SELECT node_id, $1, 0 FROM rehouse.nodes WHERE is_active ORDER BY node_id", 1,
+					  (Oid[]) {INT8OID}, (Datum[]) {Int64GetDatum(bucket)}, NULL, NULL);
+	return (int32) group;
+}
+
+/*
+ * Find or make the group; no node comes or goes, and nobody drops the group,
+ * until the transaction has ended.
+ */
+static int32
+settle_group(void)
+{
+	int32		group;
+
+	LockRelationOid(rh_catalog_relid("nodes"), ShareLock);
+	LockRelationOid(rh_catalog_relid("colocation_groups"), ShareRowExclusiveLock);
+	group = reference_group();
+	if (group == 0)
+		group = create_group();
+	rh_transfer_lock_ddl(group);
+	return group;
+}
+
+static void
+write_catalog(Oid relid, int32 group)
+{
+	Oid			types[] = {OIDOID, INT4OID};
+	Datum		values[] = {ObjectIdGetDatum(relid), Int32GetDatum(group)};
+
+	rh_catalog_modify("INSERT INTO rehouse.tables (relation, kind, state, colocation_id, key_attnum) "
+					  "VALUES ($1, 'r', 'd', $2, 0)", 2, types, values, NULL, NULL);
+	rh_catalog_modify("INSERT INTO rehouse.shards (relation, bucket_id) "
+					  "SELECT $1, bucket_id FROM rehouse.buckets WHERE colocation_id = $2",
+					  2, types, values, NULL, NULL);
+	rh_objects_record_table(relid);
+}
+
+static void
+check_table(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+
+	rh_distribute_check_table(rel);
+	rh_reference_check_foreign_keys(rel);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+make_reference_table(Oid relid)
+{
+	RhPlacement *copies;
+	int32		group;
+	int			count;
+	uint64		rows = 0;
+	Relation	rel;
+
+	check_table(relid);
+	group = settle_group();
+	rh_table_locks_take(rh_table_lock_add(NIL, relid, ShareRowExclusiveLock));
+	check_table(relid);
+	rel = table_open(relid, NoLock);
+
+	write_catalog(relid, group);
+	count = rh_map_placements(group, &copies, NULL);
+	rh_distribute_create_shards(relid, copies, count);
+	if (count > 0)
+		rows = rh_distribute_copy_rows(rel, NULL);
+	rh_distribute_finish_shards(relid, copies, count);
+	if (rows > 0)
+		rh_distribute_analyze_shards(relid, copies, count, rows);
+	rh_reference_create_triggers(relid);
+	CacheInvalidateRelcache(rel);
+	table_close(rel, NoLock);
+	rh_debug_point("reference-end");
+}
+
+/* create_reference_table(table_name) */
+Datum
+rh_create_reference_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+
+	rh_require_preload();
+	PreventCommandIfReadOnly("create_reference_table()");
+	PreventCommandDuringRecovery("create_reference_table()");
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	make_reference_table(relid);
+	PG_RETURN_VOID();
+}
+
+/* ------------------------------------------------------------------------
+ * Nodes that come and go
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Keep writers of reference tables out until the transaction has ended.  Never
+ * queues for so long that somebody behind us could be taken for deadlocked.
+ */
+static void
+close_gate(int32 group)
+{
+	uint32		bucket = reference_bucket(group);
+
+	while (!rh_gate_exclusive(group, &bucket, 1, GATE_QUEUE_MS))
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, GATE_PAUSE_MS,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* One table's copy on a node that has just become active. */
+static void
+copy_table(Oid relid, RhPlacement *copy)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+
+	rh_distribute_create_shards(relid, copy, 1);
+	(void) rh_distribute_copy_rows(rel, rh_copy_router_open_copy(relid, copy));
+	rh_distribute_finish_shards(relid, copy, 1);
+	CacheInvalidateRelcache(rel);
+	table_close(rel, NoLock);
+	rh_debug_point("reference-copied");
+}
+
+/*
+ * The number that DDL raises goes up with the copies: a session that has been on
+ * the node before must not use statements that it has prepared on older ones.
+ */
+void
+rh_reference_add_node(int32 node_id)
+{
+	int32		group = reference_group();
+	RhPlacement copy;
+	RhTable    *tables;
+	int			count;
+
+	if (group == 0)
+		return;
+	rh_transfer_lock_alone(group);
+	close_gate(group);
+	rh_catalog_modify("INSERT INTO rehouse.reference_copies (node_id, bucket_id) VALUES ($1, $2)", 2,
+					  (Oid[]) {INT4OID, INT8OID},
+					  (Datum[]) {Int32GetDatum(node_id),
+						  Int64GetDatum(reference_bucket(group))}, NULL, NULL);
+	rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
+					  "WHERE colocation_id = $1", 1, (Oid[]) {INT4OID},
+					  (Datum[]) {Int32GetDatum(group)}, NULL, NULL);
+	rh_reference_copy(node_id, &copy);
+	count = rh_map_tables(group, &tables);
+	for (int i = 0; i < count; i++)
+		copy_table(tables[i].relid, &copy);
+}
+
+void
+rh_reference_remove_node(int32 node_id)
+{
+	int32		group = reference_group();
+	RhPlacement copy;
+	RhTable    *tables;
+	int			count;
+	List	   *schemas = NIL;
+
+	if (group == 0 || !rh_map_copy(node_id, &copy))
+		return;
+	rh_transfer_lock_alone(group);
+	close_gate(group);
+	rh_catalog_modify("DELETE FROM rehouse.reference_copies WHERE node_id = $1", 1,
+					  (Oid[]) {INT4OID}, (Datum[]) {Int32GetDatum(node_id)}, NULL, NULL);
+	count = rh_map_tables(group, &tables);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *nspname = get_namespace_name(get_rel_namespace(tables[i].relid));
+		char		schema[NAMEDATALEN];
+
+		rh_shard_schema(schema, nspname, copy.bucket_id, copy.generation);
+		if (list_member(schemas, makeString(schema)))
+			continue;
+		schemas = lappend(schemas, makeString(pstrdup(schema)));
+		rh_catalog_write("INSERT INTO rehouse.cleanup (node_id, object_kind, object_name, bucket_id, generation) "
+						 "VALUES ($1, 'schema', $2, $3, $4)", 4,
+						 (Oid[]) {INT4OID, TEXTOID, INT8OID, INT4OID},
+						 (Datum[]) {Int32GetDatum(node_id), CStringGetTextDatum(schema),
+							 Int64GetDatum(copy.bucket_id), Int32GetDatum(copy.generation)},
+						 NULL, NULL);
+	}
+}

@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * reference_triggers.c
+ *	  The triggers by which changes of a reference table reach its copies.
+ *
+ * One AFTER STATEMENT trigger each for INSERT, UPDATE and DELETE, with
+ * transition tables.  They are internal ones, as those of foreign keys are: not
+ * dumped, not shown, not the user's to drop; and fire whatever
+ * session_replication_role is.  Their names come before those of users'
+ * triggers, which may rely on the copies.  TRUNCATE goes its own way (drop.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_func.h"
+#include "src/ddl_guard.h"
+#include "src/reference.h"
+#include "src/rehouse.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/* PostgreSQL appends the trigger's OID. */
+#define TRIGGER_NAME "!rehouse_copies"
+
+static Oid
+trigger_function(void)
+{
+	return LookupFuncName(list_make2(makeString(RH_SCHEMA), makeString("reference_changed")),
+						  0, NULL, false);
+}
+
+static TriggerTransition *
+transition(const char *name, bool is_new)
+{
+	TriggerTransition *table = makeNode(TriggerTransition);
+
+	table->name = pstrdup(name);
+	table->isNew = is_new;
+	table->isTable = true;
+	return table;
+}
+
+static void
+create_trigger(Oid relid, int16 event)
+{
+	CreateTrigStmt *statement = makeNode(CreateTrigStmt);
+
+	statement->trigname = TRIGGER_NAME;
+	statement->timing = TRIGGER_TYPE_AFTER;
+	statement->events = event;
+	if (event != TRIGGER_TYPE_INSERT)
+		statement->transitionRels = lappend(statement->transitionRels, transition("old", false));
+	if (event != TRIGGER_TYPE_DELETE)
+		statement->transitionRels = lappend(statement->transitionRels, transition("new", true));
+	(void) CreateTriggerFiringOn(statement, NULL, relid, InvalidOid, InvalidOid, InvalidOid,
+								 trigger_function(), InvalidOid, NULL, true, false,
+								 TRIGGER_FIRES_ALWAYS);
+}
+
+void
+rh_reference_create_triggers(Oid relid)
+{
+	create_trigger(relid, TRIGGER_TYPE_DELETE);
+	create_trigger(relid, TRIGGER_TYPE_UPDATE);
+	create_trigger(relid, TRIGGER_TYPE_INSERT);
+	CommandCounterIncrement();
+}
+
+/* Our triggers on an open table: their positions among its triggers. */
+static List *
+own_triggers(Relation rel)
+{
+	Oid			function = trigger_function();
+	List	   *positions = NIL;
+
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+		if (rel->trigdesc->triggers[i].tgfoid == function &&
+			rel->trigdesc->triggers[i].tgisinternal)
+			positions = lappend_int(positions, i);
+	return positions;
+}
+
+/* Internal triggers are a superuser's; who may alter the table has been checked. */
+void
+rh_reference_repair_triggers(Oid relid)
+{
+	Relation	rel = table_open(relid, ShareRowExclusiveLock);
+	List	   *names = NIL;
+	Oid			userid;
+	int			sec_context;
+	ListCell   *lc;
+
+	foreach(lc, own_triggers(rel))
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[lfirst_int(lc)];
+
+		if (trigger->tgenabled != TRIGGER_FIRES_ALWAYS)
+			names = lappend(names, pstrdup(trigger->tgname));
+	}
+	GetUserIdAndSecContext(&userid, &sec_context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	rh_ddl_guard_suspend();
+	foreach(lc, names)
+		EnableDisableTrigger(rel, lfirst(lc), TRIGGER_FIRES_ALWAYS, false, ShareRowExclusiveLock);
+	rh_ddl_guard_resume();
+	SetUserIdAndSecContext(userid, sec_context);
+	table_close(rel, NoLock);
+	if (names != NIL)
+		CommandCounterIncrement();
+}
+
+void
+rh_reference_drop_triggers(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessExclusiveLock);
+	List	   *oids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, own_triggers(rel))
+		oids = lappend_oid(oids, rel->trigdesc->triggers[lfirst_int(lc)].tgoid);
+	table_close(rel, NoLock);
+	foreach(lc, oids)
+	{
+		ObjectAddress address;
+
+		ObjectAddressSet(address, TriggerRelationId, lfirst_oid(lc));
+		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	}
+	CommandCounterIncrement();
+}
