@@ -218,6 +218,7 @@ rh_statement_texts(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	const char *schema;
 
+	rh_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	SPI_connect();
 	schema = texts_schema();
