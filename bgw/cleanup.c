@@ -27,8 +27,11 @@
 #include "shmem/map.h"
 #include "src/catalog.h"
 #include "src/conn.h"
+#include "src/ddl_concurrent.h"
+#include "src/shell_index.h"
 #include "src/xact.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -38,6 +41,7 @@
 #define DROP_TRIES			40
 #define DROP_RETRY_MS		50
 #define ORPHAN_TIMEOUT_MS	10000
+#define INDEX_LOCK_TIMEOUT_MS 5000
 #define ROUTED_TIMEOUT_MS	2000
 
 typedef struct CleanupRow
@@ -50,6 +54,8 @@ typedef struct CleanupRow
 	char	   *name;
 	int64		bucket_id;		/* 0: none */
 	int32		generation;
+	Oid			relation;		/* of indexes: the shell */
+	char	   *index_name;		/* of indexes: the one that was worked on, or "" */
 	bool		tried;			/* in this run, whatever came of it */
 } CleanupRow;
 
@@ -87,16 +93,19 @@ add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 	row->name = SPI_getvalue(tuple, desc, 6);
 	row->bucket_id = int8_of(tuple, desc, 7);
 	row->generation = (int32) int8_of(tuple, desc, 8);
+	row->relation = (Oid) int8_of(tuple, desc, 9);
+	row->index_name = SPI_getvalue(tuple, desc, 10);
 	list->rows = lappend(list->rows, row);
 	MemoryContextSwitchTo(old);
 }
 
 #define ROW_COLUMNS \
-	"SELECT cleanup_id, job_id, step_id, node_id, object_kind, object_name, bucket_id, generation" \
+	"SELECT cleanup_id, job_id, step_id, node_id, object_kind, object_name, bucket_id, generation," \
+	" relation, index_name" \
 	" FROM rehouse.cleanup c"
 #define ROW_ORDER \
 	" ORDER BY pg_catalog.array_position(ARRAY['slot', 'publication', 'identity_default'," \
-	" 'identity_nothing', 'progress', 'schema'], object_kind), node_id, cleanup_id"
+	" 'identity_nothing', 'progress', 'indexes', 'schema'], object_kind), node_id, cleanup_id"
 
 /* The rows of all that may go. */
 static List *
@@ -299,6 +308,58 @@ drop_schema(PGconn *link, const char *name)
 	exec_with_tries(link, psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(name)));
 }
 
+/*
+ * Lock a shell against those who work on its indexes concurrently, over
+ * transactions; and say whether it has the row's index.  False: it is no
+ * distributed table any more, and its shards have gone.
+ */
+static bool
+lock_shell(const CleanupRow *row, LOCKTAG *tag, bool *wanted)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[] = {OIDOID, TEXTOID};
+	Datum		values[] = {ObjectIdGetDatum(row->relation), CStringGetTextDatum(row->index_name)};
+	RhTable		table;
+	bool		isnull;
+	bool		known;
+
+	rh_transfer_start_xact();
+	known = rh_map_available() && rh_map_table(row->relation, &table);
+	if (known)
+	{
+		SET_LOCKTAG_RELATION(*tag, MyDatabaseId, row->relation);
+		if (LockAcquire(tag, ShareUpdateExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("indexes of \"%s\" are being worked on", row->name)));
+		rh_shell_drop_invalid_index(row->relation, row->index_name);
+		*wanted = rh_catalog_int8("SELECT 1 FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid"
+								  " WHERE indrelid = $1 AND relname = $2 AND indisvalid",
+								  2, types, values, &isnull) == 1;
+	}
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	return known;
+}
+
+/* What a command of several transactions has left of a shard's indexes. */
+static void
+tidy_indexes(PGconn *link, const CleanupRow *row)
+{
+	LOCKTAG		tag;
+	bool		wanted;
+
+	if (!lock_shell(row, &tag, &wanted))
+		return;
+	PQclear(rh_link_exec(link, psprintf("SET lock_timeout = %d", INDEX_LOCK_TIMEOUT_MS), 0));
+	if (!rh_concurrent_tidy(link, row->name, row->index_name, wanted))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("could not set the indexes of \"%s\" right", row->name)));
+	rh_debug_point("cleanup-indexes");
+	LockRelease(&tag, ShareUpdateExclusiveLock, true);
+}
+
 static void
 remove_object(PGconn *link, const CleanupRow *row)
 {
@@ -311,6 +372,8 @@ remove_object(PGconn *link, const CleanupRow *row)
 									   quote_literal_cstr(row->name)));
 	else if (strcmp(row->kind, "schema") == 0)
 		drop_schema(link, row->name);
+	else if (strcmp(row->kind, "indexes") == 0)
+		tidy_indexes(link, row);
 	else
 		exec_with_tries(link, psprintf("ALTER TABLE IF EXISTS %s REPLICA IDENTITY %s", row->name,
 									   strcmp(row->kind, "identity_nothing") == 0 ? "NOTHING" : "DEFAULT"));

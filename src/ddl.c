@@ -133,24 +133,6 @@ rh_ddl_note_objects(RhDdlTable *entry)
 	table_close(rel, AccessShareLock);
 }
 
-/* The shell has rows from before it was distributed. */
-void
-rh_ddl_refuse_old_rows(Oid relid, const char *command)
-{
-	Relation	rel = table_open(relid, AccessShareLock);
-	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
-
-	table_close(rel, AccessShareLock);
-	if (blocks > 0 && !rh_reference_is(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot run %s on distributed table \"%s\" while it has local rows", command,
-						get_rel_name(relid)),
-				 errdetail("The command would look at the rows from before the table was distributed."),
-				 errhint("Run SELECT truncate_local_data_after_distributing_table(%s) first.",
-						 quote_literal_cstr(quote_identifier(get_rel_name(relid))))));
-}
-
 /* ------------------------------------------------------------------------
  * Statements as they were written
  * ------------------------------------------------------------------------
@@ -241,14 +223,6 @@ refuse_other(Node *statement)
 			relation = ((CreatePolicyStmt *) statement)->table;
 			command = "CREATE POLICY";
 			break;
-		case T_ClusterStmt:
-			relation = ((ClusterStmt *) statement)->relation;
-			command = "CLUSTER";
-			break;
-		case T_ReindexStmt:
-			relation = ((ReindexStmt *) statement)->relation;
-			command = "REINDEX";
-			break;
 		case T_AlterObjectSchemaStmt:
 			relation = ((AlterObjectSchemaStmt *) statement)->relation;
 			command = "ALTER .. SET SCHEMA";
@@ -299,7 +273,13 @@ rh_ddl_prepare(Node **statement, const char *sql)
 			rh_ddl_alter(&ddl, statement);
 			break;
 		case T_IndexStmt:
-			rh_ddl_index(&ddl, castNode(IndexStmt, *statement));
+			rh_ddl_index(&ddl, statement, sql);
+			break;
+		case T_ReindexStmt:
+			rh_ddl_reindex(&ddl, statement);
+			break;
+		case T_ClusterStmt:
+			rh_ddl_cluster(&ddl, statement);
 			break;
 		case T_RenameStmt:
 			rh_ddl_rename(&ddl, castNode(RenameStmt, *statement), sql);

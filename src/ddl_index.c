@@ -1,39 +1,46 @@
 /*-------------------------------------------------------------------------
  *
  * ddl_index.c
- *	  CREATE INDEX and DROP INDEX on distributed tables.
+ *	  CREATE INDEX, DROP INDEX, REINDEX and CLUSTER on distributed tables.
  *
- * New indexes are printed from the catalog, so that their names are the same
- * everywhere.
+ * In the transaction; what is done CONCURRENTLY is ddl_concurrent.c's.  New
+ * indexes are printed from the catalog, so that their names are the same
+ * everywhere.  The shell's own indexes are never used, so REINDEX and CLUSTER
+ * have nothing to do there.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "miscadmin.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
+#include "src/rehouse.h"
+#include "src/shell_index.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 void
-rh_ddl_index(RhDdl **ddl, IndexStmt *statement)
+rh_ddl_index(RhDdl **ddl, Node **node, const char *sql)
 {
+	IndexStmt  *statement = castNode(IndexStmt, *node);
 	RhTable		table;
 	Oid			relid = rh_ddl_relation(statement->relation, &table);
+	RhDdlTable *entry;
 
 	if (!OidIsValid(relid))
 		return;
-	if (statement->concurrent)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot run CREATE INDEX CONCURRENTLY on distributed table \"%s\"",
-						get_rel_name(relid)),
-				 errhint("Leave out CONCURRENTLY.")));
-	if (statement->unique)
-		rh_ddl_refuse_old_rows(relid, "CREATE UNIQUE INDEX");
-	rh_ddl_note_objects(rh_ddl_add_table(ddl, relid, true));
+	entry = rh_ddl_add_table(ddl, relid, true);
+	rh_ddl_note_objects(entry);
+	if (table.kind != RH_KIND_HASH || !rh_shell_has_rows(relid))
+		return;
+	PreventCommandIfReadOnly("CREATE INDEX");
+	entry->create_index = statement;
+	entry->sql = sql;
+	*node = NULL;
 }
 
 void
@@ -48,11 +55,67 @@ rh_ddl_drop_index(RhDdl **ddl, DropStmt *statement)
 		RhTable		table;
 		Oid			relid = rh_ddl_relation(makeRangeVarFromNameList(name), &table);
 
-		if (!OidIsValid(relid))
-			continue;
-		if (statement->concurrent)
-			rh_ddl_refuse(relid, "DROP INDEX CONCURRENTLY");
-		rh_ddl_add_fixed(rh_ddl_add_table(ddl, relid, true), "DROP INDEX ", true,
-						 psprintf(".%s %s", quote_identifier(strVal(llast(name))), behavior));
+		if (OidIsValid(relid))
+			rh_ddl_add_fixed(rh_ddl_add_table(ddl, relid, true), "DROP INDEX ", true,
+							 psprintf(".%s %s", quote_identifier(strVal(llast(name))), behavior));
 	}
+}
+
+/* REINDEX of a table or of an index. */
+void
+rh_ddl_reindex(RhDdl **ddl, Node **node)
+{
+	ReindexStmt *statement = castNode(ReindexStmt, *node);
+	RhTable		table;
+	Oid			relid;
+	RhDdlTable *entry;
+	ListCell   *lc;
+
+	if (statement->relation == NULL)
+		return;
+	relid = rh_ddl_relation(statement->relation, &table);
+	if (!OidIsValid(relid))
+		return;
+	foreach(lc, statement->params)
+		if (strcmp(lfirst_node(DefElem, lc)->defname, "tablespace") == 0)
+			rh_ddl_refuse(relid, "REINDEX with TABLESPACE");
+	PreventCommandIfReadOnly("REINDEX");
+	entry = rh_ddl_add_table(ddl, relid, true);
+	if (statement->kind == REINDEX_OBJECT_INDEX)
+		rh_ddl_add_fixed(entry, "REINDEX INDEX ", true,
+						 psprintf(".%s", quote_identifier(statement->relation->relname)));
+	else
+		rh_ddl_add_fixed(entry, "REINDEX TABLE ", false, "");
+	entry->no_dependencies = true;
+
+	/* writers wait here, where a deadlock is seen, and not on the nodes */
+	LockRelationOid(relid, ShareLock);
+	if (table.kind == RH_KIND_HASH)
+		*node = NULL;
+}
+
+/* CLUSTER of one table. */
+void
+rh_ddl_cluster(RhDdl **ddl, Node **node)
+{
+	ClusterStmt *statement = castNode(ClusterStmt, *node);
+	RhTable		table;
+	Oid			relid;
+	RhDdlTable *entry;
+
+	if (statement->relation == NULL)
+		return;
+	relid = rh_ddl_relation(statement->relation, &table);
+	if (!OidIsValid(relid))
+		return;
+	PreventCommandIfReadOnly("CLUSTER");
+	entry = rh_ddl_add_table(ddl, relid, true);
+	entry->cluster_on = statement->indexname;
+	entry->no_dependencies = true;
+	rh_ddl_add_fixed(entry, "CLUSTER ", false,
+					 statement->indexname == NULL ? "" :
+					 psprintf(" USING %s", quote_identifier(statement->indexname)));
+	LockRelationOid(relid, AccessExclusiveLock);
+	if (table.kind == RH_KIND_HASH)
+		*node = NULL;
 }

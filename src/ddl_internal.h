@@ -41,6 +41,11 @@ typedef struct RhDdlTable
 	List	   *fixed;			/* RhDdlFixed */
 	bool		new_owner;		/* who must be allowed to use the bucket's schema */
 	RhDdlAlter *alter;			/* or NULL */
+	IndexStmt  *create_index;	/* to be made on the shell without a look at
+								 * its rows, or NULL */
+	const char *sql;			/* the statement's text, with create_index */
+	const char *cluster_on;		/* index to be noted on the shell, or NULL */
+	bool		no_dependencies;	/* the shards need nothing new */
 	List	   *per_bucket;		/* of List of statements, prepared beforehand */
 } RhDdlTable;
 
@@ -83,13 +88,12 @@ extern void rh_ddl_note_objects(RhDdlTable *entry);
 extern bool rh_ddl_is_local_command(Oid relid, const AlterTableCmd *cmd);
 extern bool rh_ddl_is_local_constraint(Oid relid, const char *name);
 
-/* Raises 55000 where the shell has rows from before it was distributed. */
-extern void rh_ddl_refuse_old_rows(Oid relid, const char *command);
-
 /* The kinds of statements: each adds to *ddl, or raises 0A000, or does nothing. */
 extern void rh_ddl_alter(RhDdl **ddl, Node **node);
 extern Node *rh_ddl_alter_next(RhDdl *ddl);
-extern void rh_ddl_index(RhDdl **ddl, IndexStmt *statement);
+extern void rh_ddl_index(RhDdl **ddl, Node **node, const char *sql);
+extern void rh_ddl_reindex(RhDdl **ddl, Node **node);
+extern void rh_ddl_cluster(RhDdl **ddl, Node **node);
 extern void rh_ddl_drop_index(RhDdl **ddl, DropStmt *statement);
 extern void rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql);
 extern void rh_ddl_trigger(RhDdl **ddl, CreateTrigStmt *statement);

@@ -27,6 +27,7 @@
 #include "src/reference.h"
 #include "src/shard_ddl.h"
 #include "src/shell.h"
+#include "src/shell_index.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -122,7 +123,8 @@ run_on_shards(RhDdlTable *entry)
 	RhPlacement *placements;
 	uint64		version;
 	int			count = rh_map_placements(entry->colocation_id, &placements, &version);
-	List	   *dependencies = rh_shard_ddl_dependencies(entry->relid);
+	List	   *dependencies = entry->no_dependencies ? NIL :
+		rh_shard_ddl_dependencies(entry->relid);
 	List	   *nodes = NIL;
 	ListCell   *lc;
 
@@ -152,11 +154,29 @@ run_on_shards(RhDdlTable *entry)
 	}
 }
 
+/* What PostgreSQL's own commands would not do right on the shells. */
+static void
+change_shells(RhDdl *ddl)
+{
+	ListCell   *lc;
+
+	foreach(lc, ddl->tables)
+	{
+		RhDdlTable *entry = lfirst(lc);
+
+		if (entry->create_index != NULL)
+			(void) rh_shell_create_index(entry->relid, entry->create_index, entry->sql);
+		if (entry->cluster_on != NULL)
+			rh_shell_cluster(entry->relid, entry->cluster_on);
+	}
+}
+
 void
 rh_ddl_run(RhDdl *ddl)
 {
 	ListCell   *lc;
 
+	change_shells(ddl);
 	CommandCounterIncrement();
 	rh_shell_restore_foreign_keys(ddl->suspended_keys);
 	foreach(lc, ddl->tables)

@@ -214,6 +214,7 @@ index_has_key(Relation index, Form_pg_attribute key)
 static void
 check_unique_indexes(Relation rel, Form_pg_attribute key)
 {
+	RhTable		table;
 	ListCell   *lc;
 
 	foreach(lc, RelationGetIndexList(rel))
@@ -228,6 +229,9 @@ check_unique_indexes(Relation rel, Form_pg_attribute key)
 		if ((form->indisunique || form->indisexclusion) && !index_has_key(index, key))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 rh_map_table(RelationGetRelid(rel), &table) ?
+					 errmsg("cannot add a %s without distribution column \"%s\" to table \"%s\"",
+							what, NameStr(key->attname), RelationGetRelationName(rel)) :
 					 errmsg("cannot distribute table \"%s\" by column \"%s\"",
 							RelationGetRelationName(rel), NameStr(key->attname)),
 					 errdetail("The %s \"%s\" does not include the distribution column, so it could not be enforced across shards.",

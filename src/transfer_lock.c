@@ -50,6 +50,24 @@ rh_transfer_lock_alone(int32 colocation_id)
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
+void
+rh_transfer_lock_ddl_session(int32 colocation_id)
+{
+	LOCKTAG		tag;
+
+	make_tag(&tag, colocation_id);
+	(void) LockAcquire(&tag, DDL_MODE, true, false);
+}
+
+void
+rh_transfer_unlock_ddl_session(int32 colocation_id)
+{
+	LOCKTAG		tag;
+
+	make_tag(&tag, colocation_id);
+	(void) LockRelease(&tag, DDL_MODE, true);
+}
+
 /*
  * A process that ends outside of a transaction keeps its session locks of this
  * kind: DDL would wait for nobody, and the next process in its slot be told

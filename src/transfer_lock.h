@@ -28,6 +28,13 @@ extern void rh_transfer_lock_ddl(int32 colocation_id);
 extern void rh_transfer_lock_alone(int32 colocation_id);
 
 /*
+ * For DDL of several transactions: held by the session until it is released,
+ * or an error or the end of the process does that.
+ */
+extern void rh_transfer_lock_ddl_session(int32 colocation_id);
+extern void rh_transfer_unlock_ddl_session(int32 colocation_id);
+
+/*
  * For a mover, one at a time: held by the session, over transactions, until
  * released or the process ends.  Called in a transaction.  False: DDL holds it
  * or waits for it.

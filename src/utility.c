@@ -21,11 +21,13 @@
 #include "src/conn.h"
 #include "src/copy.h"
 #include "src/ddl.h"
+#include "src/ddl_concurrent.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_objects.h"
 #include "src/drop.h"
 #include "src/local_reference.h"
 #include "src/maintenance.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/set_constraints.h"
 #include "src/utility.h"
@@ -143,6 +145,30 @@ check_drop_extension(Node *statement)
 	}
 }
 
+/* What is done CONCURRENTLY to a distributed table is transactions of its own. */
+static void
+run_concurrently(UtilityCall *call, Oid relid)
+{
+	Node	   *statement = call->pstmt->utilityStmt;
+	bool		is_toplevel = call->context == PROCESS_UTILITY_TOPLEVEL;
+	void	   *drop;
+
+	if (IsA(statement, IndexStmt))
+		rh_concurrent_create(relid, (IndexStmt *) statement, call->sql, is_toplevel);
+	else if (IsA(statement, ReindexStmt))
+	{
+		rh_concurrent_reindex(relid, (ReindexStmt *) statement, is_toplevel);
+		if (rh_reference_is(relid))
+			run_next(call);
+	}
+	else
+	{
+		drop = rh_concurrent_drop_begin(relid, castNode(DropStmt, statement), is_toplevel);
+		run_next(call);
+		rh_concurrent_drop_finish(drop);
+	}
+}
+
 /* Run a statement that may change tables, on the shells and then on the shards. */
 static void
 run_guarded(UtilityCall *call)
@@ -151,7 +177,13 @@ run_guarded(UtilityCall *call)
 	RhDdlScope	scope;
 	RhObjectDdl *objects;
 	RhDdl	   *ddl;
+	Oid			concurrently = rh_concurrent_table(statement);
 
+	if (OidIsValid(concurrently))
+	{
+		run_concurrently(call, concurrently);
+		return;
+	}
 	check_drop_extension(statement);
 	rh_local_reference_prepare(statement);
 	objects = rh_objects_prepare(statement);

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_concurrent.h
+ *	  CREATE INDEX, DROP INDEX and REINDEX CONCURRENTLY on distributed tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_DDL_CONCURRENT_H
+#define RH_DDL_CONCURRENT_H
+
+#include "postgres.h"
+#include "libpq-fe.h"
+#include "nodes/parsenodes.h"
+
+/* The distributed table on which a statement does something concurrently; else InvalidOid. */
+extern Oid	rh_concurrent_table(Node *statement);
+
+/*
+ * Do all of CREATE INDEX; REINDEX of the shards (a reference table's copy here is
+ * for PostgreSQL to do after that).  is_toplevel as in ProcessUtility.
+ */
+extern void rh_concurrent_create(Oid relid, IndexStmt *statement, const char *sql,
+								 bool is_toplevel);
+extern void rh_concurrent_reindex(Oid relid, ReindexStmt *statement, bool is_toplevel);
+
+/*
+ * DROP INDEX: begin, then PostgreSQL drops the shell's own, then finish.  From
+ * the moment in which that is gone the shards' ones go, whatever happens.
+ */
+extern void *rh_concurrent_drop_begin(Oid relid, DropStmt *statement, bool is_toplevel);
+extern void rh_concurrent_drop_finish(void *drop);
+
+/*
+ * Set a shard's indexes right, on a link to its node that is in no transaction:
+ * invalid ones go, and so does the one of that name, if it is not wanted.  A
+ * lock is waited for no longer than the link's lock_timeout.  False: the node
+ * has refused something, or is away.
+ */
+extern bool rh_concurrent_tidy(PGconn *link, const char *shard, const char *index, bool wanted);
+
+#endif							/* RH_DDL_CONCURRENT_H */

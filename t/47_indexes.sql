@@ -1,0 +1,102 @@
+-- Indexes of distributed tables: made, dropped, made anew; after each the shards' are as the shell's.
+SELECT plan(32);
+SELECT t.add_nodes(1, 2);
+SET rehouse.shard_count = 4;
+CREATE FUNCTION same(what text, rel text DEFAULT 'a') RETURNS text LANGUAGE plpgsql AS $$
+BEGIN RETURN is_empty(format('SELECT t.shard_differences(%L)', rel), what); END $$;
+CREATE TABLE a (k int, x int, y text, z int[], PRIMARY KEY (k));
+INSERT INTO a SELECT g, g % 10, 'y' || g, ARRAY[g] FROM generate_series(-20, 40) g;
+SELECT create_distributed_table('a', 'k');
+DELETE FROM a WHERE k < 1;
+SELECT cmp_ok(pg_relation_size('a'), '>', 0::bigint, 'there are local rows');
+
+-- on the coordinator's local rows some of these would fail
+CREATE FUNCTION inverse(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 100 / i; END';
+CREATE INDEX ON a (inverse(k));
+SELECT same('an expression that the local rows do not stand');
+CREATE UNIQUE INDEX ON a ((x % 1), k) INCLUDE (y) NULLS NOT DISTINCT WITH (fillfactor = 60) WHERE x > 2;
+CREATE INDEX IF NOT EXISTS a_y ON a USING btree (y text_pattern_ops DESC NULLS LAST);
+CREATE INDEX IF NOT EXISTS a_y ON a (x);
+CREATE INDEX a_hash ON ONLY a USING hash (y);
+CREATE INDEX a_gin ON a USING gin (z);
+CREATE INDEX a_brin ON a USING brin (k) WITH (pages_per_range = 4);
+CREATE INDEX a_spgist ON a USING spgist (y);
+CREATE INDEX a_gist ON a USING gist (box(point(x, x), point(k, k)));
+SELECT same('CREATE INDEX');
+SELECT cmp_ok(pg_relation_size('a'), '>', 0::bigint, 'local rows are left alone');
+SELECT throws_ok('CREATE UNIQUE INDEX ON a (x)', '0A000');
+SELECT throws_ok('CREATE UNIQUE INDEX ON a (k, y) TABLESPACE nowhere', '42704');
+SELECT throws_ok('CREATE INDEX ON a ((1 / (k - 7)))', '22012', NULL, 'a row that does not go into it');
+SELECT same('nothing is left of those');
+-- the coordinator can still plan, and use the table when it is local again
+SELECT results_eq('SELECT count(*) FROM a JOIN (VALUES (3), (4)) v(k) USING (k)', ARRAY[2::bigint]);
+BEGIN;
+CREATE INDEX a_x ON a (x);
+INSERT INTO a VALUES (1000, 1);
+REINDEX INDEX a_x;
+REINDEX TABLE a;
+DROP INDEX a_gin, a_brin;
+SAVEPOINT s;
+DROP INDEX a_hash;
+ROLLBACK TO s;
+COMMIT;
+SELECT same('in a transaction');
+DROP INDEX IF EXISTS a_gin, a_hash RESTRICT;
+SELECT same('DROP INDEX');
+SELECT throws_ok('DROP INDEX a_pkey', '2BP01');
+CLUSTER a USING a_pkey;
+CLUSTER VERBOSE a;
+SELECT same('CLUSTER');
+SELECT throws_ok('CLUSTER a USING a_nothing', '42704');
+SELECT throws_ok('REINDEX (TABLESPACE pg_default) TABLE a', '0A000');
+ALTER INDEX a_x RENAME TO a_xx;
+SELECT same('RENAME');
+
+-- concurrently
+SELECT throws_ok('DO $d$ BEGIN CREATE INDEX CONCURRENTLY ON a (x); END $d$', '25001');
+CREATE INDEX CONCURRENTLY ON a (inverse(k), x);
+CREATE UNIQUE INDEX CONCURRENTLY a_c ON a (k, y) WHERE x > 1;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS a_c ON a (x);
+SELECT same('CREATE INDEX CONCURRENTLY');
+REINDEX INDEX CONCURRENTLY a_c;
+REINDEX TABLE CONCURRENTLY a;
+SELECT same('REINDEX CONCURRENTLY');
+DROP INDEX CONCURRENTLY a_c;
+DROP INDEX CONCURRENTLY IF EXISTS a_c;
+SELECT same('DROP INDEX CONCURRENTLY');
+SELECT is_empty('SELECT * FROM rehouse.cleanup', 'nothing is left to be done');
+\set ON_ERROR_STOP 0
+CREATE INDEX CONCURRENTLY a_fails ON a ((1 / (k - 7)));
+CREATE UNIQUE INDEX CONCURRENTLY a_fails ON a (x);
+\set ON_ERROR_STOP 1
+CALL t.wait_clean();
+SELECT same('nothing is left of those that fail');
+SELECT is((SELECT sum(result::int)::int FROM run_command_on_shards('a', $$SELECT count(*) FROM pg_index WHERE NOT indisvalid AND indrelid = '%s'::regclass$$)), 0);
+
+-- a reference table's rows are on the coordinator too
+CREATE TABLE r (k int PRIMARY KEY, x int);
+INSERT INTO r SELECT g, g FROM generate_series(1, 100) g;
+SELECT create_reference_table('r');
+CREATE INDEX r_plain ON r (x);
+CREATE INDEX CONCURRENTLY r_c ON r (x, k);
+REINDEX INDEX CONCURRENTLY r_c;
+REINDEX TABLE r;
+CLUSTER r USING r_plain;
+SELECT same('reference table', 'r');
+SET enable_seqscan = off;
+SELECT results_eq('SELECT k FROM r WHERE x = 50 AND k = 50', ARRAY[50]);
+RESET enable_seqscan;
+DROP INDEX CONCURRENTLY r_c;
+SELECT same('reference table', 'r');
+SELECT throws_ok('ALTER TABLE r ADD s serial', '0A000', 'cannot add column "s" with a volatile default to reference table "r"');
+ALTER TABLE r ADD n timestamptz DEFAULT now(), ALTER x TYPE bigint USING x * 2, ADD CHECK (x > 0), ALTER k SET NOT NULL;
+SELECT same('reference table', 'r');
+SELECT results_eq('SELECT x, n IS NOT NULL FROM r WHERE k = 50', 'VALUES (100::bigint, true)');
+SELECT is((SELECT count(DISTINCT result)::int FROM run_command_on_shards('r', 'SELECT md5(string_agg(r::text, '','' ORDER BY k)) FROM %s r')), 1);
+
+-- whoever takes the table back has the indexes with all rows in them
+SELECT undistribute_table('a');
+SET enable_seqscan = off;
+SELECT results_eq($$SELECT k FROM a WHERE y = 'y33'$$, ARRAY[33]);
+SELECT results_eq($$SELECT count(*) FROM a WHERE inverse(k) > 5$$, ARRAY[16::bigint]);
+SELECT finish();
