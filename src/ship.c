@@ -175,6 +175,8 @@ needed_extensions(Query *query)
 			Oid			element = get_element_type(type);
 			Oid			extension;
 
+			if (!OidIsValid(type))
+				continue;		/* of a dropped column */
 			type = getBaseType(OidIsValid(element) ? element : type);
 			if (type < FirstNormalObjectId)
 				continue;

@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
@@ -32,6 +33,7 @@
 #include "src/set_constraints.h"
 #include "src/utility.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/queryjumble.h"
 
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
@@ -131,7 +133,8 @@ check_drop_extension(Node *statement)
 	RhTable    *tables;
 
 	if (!IsA(statement, DropStmt) ||
-		((DropStmt *) statement)->removeType != OBJECT_EXTENSION)
+		((DropStmt *) statement)->removeType != OBJECT_EXTENSION ||
+		!pg_extension_ownercheck(get_extension_oid("rehouse", true), GetUserId()))
 		return;
 	foreach(lc, ((DropStmt *) statement)->objects)
 	{
