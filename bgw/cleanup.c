@@ -56,6 +56,7 @@ typedef struct CleanupRow
 	int32		generation;
 	Oid			relation;		/* of indexes: the shell */
 	char	   *index_name;		/* of indexes: the one that was worked on, or "" */
+	Oid			oid;			/* a table's */
 	bool		tried;			/* in this run, whatever came of it */
 } CleanupRow;
 
@@ -95,17 +96,18 @@ add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 	row->generation = (int32) int8_of(tuple, desc, 8);
 	row->relation = (Oid) int8_of(tuple, desc, 9);
 	row->index_name = SPI_getvalue(tuple, desc, 10);
+	row->oid = (Oid) int8_of(tuple, desc, 11);
 	list->rows = lappend(list->rows, row);
 	MemoryContextSwitchTo(old);
 }
 
 #define ROW_COLUMNS \
 	"SELECT cleanup_id, job_id, step_id, node_id, object_kind, object_name, bucket_id, generation," \
-	" relation, index_name" \
+	" relation, index_name, object_oid" \
 	" FROM rehouse.cleanup c"
 #define ROW_ORDER \
 	" ORDER BY pg_catalog.array_position(ARRAY['slot', 'publication', 'identity_default'," \
-	" 'identity_nothing', 'progress', 'indexes', 'schema'], object_kind), node_id, cleanup_id"
+	" 'identity_nothing', 'progress', 'indexes', 'table', 'schema'], object_kind), node_id, cleanup_id"
 
 /* The rows of all that may go. */
 static List *
@@ -360,6 +362,27 @@ tidy_indexes(PGconn *link, const CleanupRow *row)
 	LockRelease(&tag, ShareUpdateExclusiveLock, true);
 }
 
+/*
+ * A shard that its table has left behind, unless another has got its name; and
+ * its schema, when there is nothing left in it.
+ */
+static void
+drop_table(PGconn *link, const CleanupRow *row)
+{
+	char	   *name = quote_literal_cstr(row->name);
+
+	exec_with_tries(link, psprintf("DO $rh$ BEGIN IF pg_catalog.to_regclass(%s)::oid = %u THEN "
+								   "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE; "
+								   "IF pg_catalog.to_regclass(%s)::oid = %u THEN DROP TABLE %s CASCADE; END IF; "
+								   "END IF; END $rh$",
+								   name, row->oid, row->name, name, row->oid, row->name));
+	exec_with_tries(link, psprintf("DO $rh$ DECLARE schema text := (pg_catalog.parse_ident(%s))[1]; BEGIN "
+								   "IF NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = "
+								   "pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema))) THEN "
+								   "EXECUTE pg_catalog.format('DROP SCHEMA IF EXISTS %%I', schema); "
+								   "END IF; END $rh$", name));
+}
+
 static void
 remove_object(PGconn *link, const CleanupRow *row)
 {
@@ -374,6 +397,8 @@ remove_object(PGconn *link, const CleanupRow *row)
 		drop_schema(link, row->name);
 	else if (strcmp(row->kind, "indexes") == 0)
 		tidy_indexes(link, row);
+	else if (strcmp(row->kind, "table") == 0)
+		drop_table(link, row);
 	else
 		exec_with_tries(link, psprintf("ALTER TABLE IF EXISTS %s REPLICA IDENTITY %s", row->name,
 									   strcmp(row->kind, "identity_nothing") == 0 ? "NOTHING" : "DEFAULT"));

@@ -21,10 +21,11 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "shmem/state.h"
+#include "src/rehouse.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
 
-/* Placements of a transaction that keeps its snapshot; no nodes, no tables. */
+/* Placements and tables of a transaction that keeps its snapshot; no nodes. */
 static RhMapRoot *frozen = NULL;
 
 /* The version by which this transaction was first routed; also in the slot. */
@@ -181,11 +182,12 @@ begin_routing(MapRead *read)
 	begin_read(read);
 }
 
-/* Bytes of a copy of a root and its groups. */
+/* Bytes of a copy of a root, its tables and its groups. */
 static Size
 frozen_size(const RhMapRoot *root)
 {
-	Size		size = MAXALIGN(rh_mapdata_root_size(root->group_count));
+	Size		size = MAXALIGN(rh_mapdata_root_size(root->group_count)) +
+		MAXALIGN(root->tables->part.size);
 
 	for (uint32 i = 0; i <= root->group_mask; i++)
 	{
@@ -203,7 +205,9 @@ copy_frozen(char *memory, const RhMapRoot *root)
 
 	rh_mapdata_copy_root(copy, root);
 	copy->nodes = NULL;
-	copy->tables = NULL;
+	copy->tables = (RhTablesPart *) next;
+	memcpy(next, root->tables, root->tables->part.size);
+	next += MAXALIGN(root->tables->part.size);
 	for (uint32 i = 0; i <= root->group_mask; i++)
 	{
 		RhGroupPart *group = root->groups[i].group;
@@ -216,7 +220,7 @@ copy_frozen(char *memory, const RhMapRoot *root)
 	}
 }
 
-/* Copy the groups of what begin gives into one piece of local memory. */
+/* Copy the groups and tables of what begin gives into one piece of local memory. */
 static RhMapRoot *
 copy_groups(void (*begin) (MapRead *read), MemoryContext context)
 {
@@ -316,6 +320,31 @@ rh_map_gate_classes(Oid *buckets_relid, Oid *groups_relid)
 	return found;
 }
 
+/*
+ * Raise an error if a table lies elsewhere than when this transaction's
+ * placements were frozen.  now: NULL, or as it is; what the transaction has
+ * changed itself is its own affair.
+ */
+static void
+check_not_distributed_anew(Oid relid, const RhTable *now)
+{
+	const RhTable *then;
+
+	if (frozen == NULL || rh_map_has_private)
+		return;
+	then = rh_mapdata_table(frozen, relid);
+	if (then == NULL && (now == NULL || now->state == RH_STATE_TRANSIT))
+		return;
+	if (then != NULL && now != NULL && then->colocation_id == now->colocation_id &&
+		then->key_attnum == now->key_attnum)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access because the distribution of a table was changed by a concurrent transaction"),
+			 errdetail("The table has OID %u.", relid),
+			 errhint("The transaction might succeed if retried.")));
+}
+
 bool
 rh_map_table(Oid relid, RhTable *table)
 {
@@ -328,6 +357,8 @@ rh_map_table(Oid relid, RhTable *table)
 	if (found != NULL)
 		*table = *found;
 	end_read(&read);
+	if (unlikely(frozen != NULL))
+		check_not_distributed_anew(relid, found != NULL ? table : NULL);
 	return found != NULL;
 }
 
@@ -589,6 +620,13 @@ rh_map_oldest_routed(void)
 		return 0;
 	return rh_rcu_oldest_routed(rh_rcu, rh_my_slot(), MyDatabaseId,
 								__atomic_load_n(&db->version, __ATOMIC_ACQUIRE));
+}
+
+void
+rh_map_begin_routing(void)
+{
+	if (my_routed == 0 && rh_map_available())
+		record_routed();
 }
 
 uint64

@@ -76,7 +76,12 @@ extern bool rh_map_available(void);
 /* The version that a reader would see now; 0 when there is no map. */
 extern uint64 rh_map_version(void);
 
-/* Look up a table by its shell's OID.  False: not one of ours. */
+/*
+ * Look up a table by its shell's OID.  False: not one of ours.  At REPEATABLE
+ * READ and above it raises 40001 when the table has got other shards, or its
+ * first ones, or become local again, since the transaction was first routed:
+ * its snapshots do not show the rows there.
+ */
 extern bool rh_map_table(Oid relid, RhTable *table);
 
 /* Look up a node.  False: unknown. */
@@ -117,6 +122,12 @@ extern bool rh_map_copy(int32 node_id, RhPlacement *placement);
  * elsewhere up to that version is not read where it was before any more.
  */
 extern uint64 rh_map_oldest_routed(void);
+
+/*
+ * Count as routed from here on: what this transaction finds in the map by now
+ * stays where it is, even if it is sent there later.
+ */
+extern void rh_map_begin_routing(void);
 
 /* The version by which this transaction was first routed; 0: not yet. */
 extern uint64 rh_map_my_routed(void);

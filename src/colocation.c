@@ -196,6 +196,45 @@ rh_colocation_create(const RhColocationRequest *request)
 	return group;
 }
 
+int32
+rh_colocation_copy(int32 colocation_id, bool is_default)
+{
+	Oid			types[] = {INT4OID, BOOLOID, INT4OID};
+	Datum		values[] = {Int32GetDatum(colocation_id), BoolGetDatum(is_default), 0};
+	int64		group;
+
+	LockRelationOid(rh_catalog_relid("colocation_groups"), ShareRowExclusiveLock);
+	rh_catalog_modify("INSERT INTO rehouse.colocation_groups "
+					  "(shard_count, key_type, key_collation, is_default) "
+					  "SELECT shard_count, key_type, key_collation, $2 FROM rehouse.colocation_groups "
+					  "WHERE colocation_id = $1 RETURNING colocation_id", 2, types, values, NULL,
+					  &group);
+	values[2] = Int32GetDatum((int32) group);
+	rh_catalog_modify("INSERT INTO rehouse.buckets "
+					  "(colocation_id, hash_min, hash_max, node_id, isolated_tenant) "
+					  "SELECT $3, hash_min, hash_max, node_id, isolated_tenant FROM rehouse.buckets "
+					  "WHERE colocation_id = $1 ORDER BY hash_min", 3, types, values, NULL, NULL);
+	return (int32) group;
+}
+
+void
+rh_colocation_set_default(int32 colocation_id, bool is_default)
+{
+	rh_catalog_modify("UPDATE rehouse.colocation_groups SET is_default = $2 WHERE colocation_id = $1",
+					  2, (Oid[]) {INT4OID, BOOLOID},
+					  (Datum[]) {Int32GetDatum(colocation_id), BoolGetDatum(is_default)}, NULL, NULL);
+}
+
+bool
+rh_colocation_is_default(int32 colocation_id)
+{
+	bool		isnull;
+
+	return rh_catalog_int8("SELECT is_default FROM rehouse.colocation_groups "
+						   "WHERE colocation_id = $1", 1, (Oid[]) {INT4OID},
+						   (Datum[]) {Int32GetDatum(colocation_id)}, &isnull) != 0;
+}
+
 bool
 rh_colocation_drop_if_empty(int32 colocation_id)
 {

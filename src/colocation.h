@@ -35,6 +35,13 @@ extern int32 rh_colocation_find(const RhColocationRequest *request);
  */
 extern int32 rh_colocation_create(const RhColocationRequest *request);
 
+/* A group without tables yet, with the same hash ranges on the same nodes as another one. */
+extern int32 rh_colocation_copy(int32 colocation_id, bool is_default);
+
+/* May tables join it without naming it? */
+extern bool rh_colocation_is_default(int32 colocation_id);
+extern void rh_colocation_set_default(int32 colocation_id, bool is_default);
+
 /* Forget a group that has no tables any more, with its buckets.  False: it has. */
 extern bool rh_colocation_drop_if_empty(int32 colocation_id);
 

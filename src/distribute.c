@@ -137,6 +137,15 @@ lock_tables(Oid relid)
 	rh_table_locks_take(rh_table_lock_add(locks, relid, AccessExclusiveLock));
 }
 
+void
+rh_distribute_let_readers_pass(Oid relid)
+{
+	rh_transit_mark(relid);
+	invalidate_now(relid);
+	LockRelationOid(relid, ExclusiveLock);
+	UnlockRelationOid(relid, AccessExclusiveLock);
+}
+
 /*
  * Lock the shell so that readers pass and nobody reads it by an old plan.
  * Returns it open.
@@ -149,10 +158,7 @@ lock_shell(Oid relid)
 	lock_tables(relid);
 	rel = table_open(relid, NoLock);
 	CheckTableNotInUse(rel, "distribute");
-	rh_transit_mark(relid);
-	invalidate_now(relid);
-	LockRelationOid(relid, ExclusiveLock);
-	UnlockRelationOid(relid, AccessExclusiveLock);
+	rh_distribute_let_readers_pass(relid);
 	return rel;
 }
 
@@ -315,14 +321,19 @@ table_statements(Oid shell, const RhPlacement *bucket)
 	return list_concat(rh_shard_ddl_schema(shell, bucket), rh_shard_ddl_table(shell, bucket));
 }
 
-/* What comes after the rows. */
+/* What comes after the rows: what stands on its own, ... */
+static List *
+index_statements(Oid shell, const RhPlacement *bucket)
+{
+	return rh_shard_ddl_indexes(shell, bucket, RH_INDEXES_ALL);
+}
+
+/* ... and what needs the indexes of other tables. */
 static List *
 constraint_statements(Oid shell, const RhPlacement *bucket)
 {
-	List	   *statements = rh_shard_ddl_indexes(shell, bucket, RH_INDEXES_ALL);
-
-	statements = list_concat(statements, rh_shard_ddl_foreign_keys(shell, bucket, false));
-	return list_concat(statements, rh_shard_ddl_triggers(shell, bucket));
+	return list_concat(rh_shard_ddl_foreign_keys(shell, bucket, false),
+					   rh_shard_ddl_triggers(shell, bucket));
 }
 
 /* The statements of one function for all buckets of a node. */
@@ -362,14 +373,23 @@ rh_distribute_create_shards(Oid shell, RhPlacement *placements, int count)
  * referenced shell, the timeout is for others (a branch not yet finished).
  */
 void
-rh_distribute_finish_shards(Oid shell, RhPlacement *placements, int count)
+rh_distribute_finish_shards(List *shells, RhPlacement *placements, int count)
 {
 	ListCell   *lc;
+	ListCell   *lc2;
 
 	foreach(lc, nodes_of(placements, count))
 	{
-		List	   *statements = node_statements(shell, lfirst_int(lc), placements, count,
-												 constraint_statements);
+		List	   *statements = NIL;
+
+		foreach(lc2, shells)
+			statements = list_concat(statements,
+									 node_statements(lfirst_oid(lc2), lfirst_int(lc), placements,
+													 count, index_statements));
+		foreach(lc2, shells)
+			statements = list_concat(statements,
+									 node_statements(lfirst_oid(lc2), lfirst_int(lc), placements,
+													 count, constraint_statements));
 
 		if (statements == NIL)
 			continue;
@@ -508,7 +528,7 @@ distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 	count = rh_map_placements(group, &placements, &version);
 	rh_distribute_create_shards(relid, placements, count);
 	rows = rh_distribute_copy_rows(rel, NULL);
-	rh_distribute_finish_shards(relid, placements, count);
+	rh_distribute_finish_shards(list_make1_oid(relid), placements, count);
 	rh_distribute_disable_ri_triggers(relid);
 	end_reports(rel);
 	if (rows > 0)

@@ -57,12 +57,12 @@ extern void rh_distribute_enable_ri_triggers(Oid table);
 
 /*
  * The steps on the nodes: what the table needs and bare tables; the shell's rows
- * through a router (NULL: one to all shards, or copies); indexes, constraints and triggers; and
- * statistics, with the number of rows in the catalog.
+ * through a router (NULL: one to all shards, or copies); indexes, constraints and
+ * triggers of some shells of one group; and statistics, with the number of rows in the catalog.
  */
 extern void rh_distribute_create_shards(Oid shell, RhPlacement *placements, int count);
 extern uint64 rh_distribute_copy_rows(Relation rel, RhCopyRouter *router);
-extern void rh_distribute_finish_shards(Oid shell, RhPlacement *placements, int count);
+extern void rh_distribute_finish_shards(List *shells, RhPlacement *placements, int count);
 extern void rh_distribute_analyze_shards(Oid shell, RhPlacement *placements, int count,
 										 uint64 rows);
 
@@ -72,6 +72,12 @@ extern bool rh_distribute_is_whole_here(Oid relid);
 /* Write the catalog rows of a table and its shards. */
 extern void rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key,
 										char state);
+
+/*
+ * The shell is locked AccessExclusive: let readers pass from here on, none of
+ * whom keeps a plan over it that does not look at the map first.
+ */
+extern void rh_distribute_let_readers_pass(Oid shell);
 
 extern void rh_distribute_init(void);
 

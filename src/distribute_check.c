@@ -229,7 +229,7 @@ check_unique_indexes(Relation rel, Form_pg_attribute key)
 		if ((form->indisunique || form->indisexclusion) && !index_has_key(index, key))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 rh_map_table(RelationGetRelid(rel), &table) ?
+					 rh_map_table(RelationGetRelid(rel), &table) && table.key_attnum == key->attnum ?
 					 errmsg("cannot add a %s without distribution column \"%s\" to table \"%s\"",
 							what, NameStr(key->attname), RelationGetRelationName(rel)) :
 					 errmsg("cannot distribute table \"%s\" by column \"%s\"",
@@ -287,16 +287,22 @@ typedef struct ForeignKey
 	AttrNumber	referenced[INDEX_MAX_KEYS];
 	int			ndelete_columns;	/* of ON DELETE SET NULL (columns); 0: all */
 	AttrNumber	delete_columns[INDEX_MAX_KEYS];
+	bool		with_others;	/* the table is among those that are distributed
+								 * (anew) together */
 } ForeignKey;
 
 static void
 refuse_foreign_key(Relation rel, ForeignKey *fk, const char *detail, const char *hint)
 {
 	RhTable		table;
+	bool		distributed = rh_map_table(RelationGetRelid(rel), &table);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 rh_map_table(RelationGetRelid(rel), &table) ?
+			 distributed && fk->with_others ?
+			 errmsg("cannot alter the distribution of table \"%s\" because of foreign key \"%s\"",
+					RelationGetRelationName(rel), fk->name) :
+			 distributed ?
 			 errmsg("cannot add foreign key \"%s\" to distributed table \"%s\"", fk->name,
 					RelationGetRelationName(rel)) :
 			 errmsg("cannot distribute table \"%s\" because of foreign key \"%s\"",
@@ -441,6 +447,7 @@ rh_distribute_check_foreign_keys(Relation rel, AttrNumber key, int32 colocation_
 		if (fk.form->contype != CONSTRAINT_FOREIGN)
 			continue;
 		fk.name = NameStr(fk.form->conname);
+		fk.with_others = list_member_oid(together, RelationGetRelid(rel));
 		DeconstructFkConstraintRow(tuple, &fk.nkeys, fk.columns, fk.referenced, NULL, NULL,
 								   NULL, &fk.ndelete_columns, fk.delete_columns);
 		check_foreign_key(rel, &fk, key, colocation_id, together, key_of);

@@ -126,6 +126,9 @@ rh_ExecutorStart(QueryDesc *queryDesc, int eflags)
 
 		if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
 			take_gates(stmt);
+
+		/* what it is planned for must still be there when it is sent */
+		rh_map_begin_routing();
 		stmt = rh_plan_now(query, queryDesc->sourceText,
 						   intVal(lsecond(late->custom_private)), queryDesc->params);
 		queryDesc->plannedstmt = stmt;

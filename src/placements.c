@@ -100,7 +100,10 @@ rh_placements_of(EState *estate, int32 colocation_id, RhPlacement **placements)
 		   map->placements[first + count].colocation_id == colocation_id)
 		count++;
 	if (count == 0)
-		elog(ERROR, "co-location group %d has no buckets", colocation_id);
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not find the shards of a table that was distributed when the statement was planned"),
+				 errhint("Run the statement again.")));
 	*placements = map->placements + first;
 	return count;
 }

@@ -208,7 +208,7 @@ make_reference_table(Oid relid)
 	rh_distribute_create_shards(relid, copies, count);
 	if (count > 0)
 		rows = rh_distribute_copy_rows(rel, NULL);
-	rh_distribute_finish_shards(relid, copies, count);
+	rh_distribute_finish_shards(list_make1_oid(relid), copies, count);
 	if (rows > 0)
 		rh_distribute_analyze_shards(relid, copies, count, rows);
 	rh_reference_create_triggers(relid);
@@ -265,7 +265,7 @@ copy_table(Oid relid, RhPlacement *copy)
 
 	rh_distribute_create_shards(relid, copy, 1);
 	(void) rh_distribute_copy_rows(rel, rh_copy_router_open_copy(relid, copy));
-	rh_distribute_finish_shards(relid, copy, 1);
+	rh_distribute_finish_shards(list_make1_oid(relid), copy, 1);
 	CacheInvalidateRelcache(rel);
 	table_close(rel, NoLock);
 	rh_debug_point("reference-copied");

@@ -28,6 +28,7 @@
 #include "parser/parse_relation.h"
 #include "shmem/debug.h"
 #include "shmem/map.h"
+#include "src/alter_distributed.h"
 #include "src/conn.h"
 #include "src/ddl_guard.h"
 #include "src/distribute.h"
@@ -345,6 +346,7 @@ rh_undistribute_table(PG_FUNCTION_ARGS)
 	rh_require_preload();
 	PreventCommandIfReadOnly("undistribute_table()");
 	PreventCommandDuringRecovery("undistribute_table()");
+	rh_check_sees_latest("undistribute a table");
 	check_table(relid, &table);
 	rh_transfer_lock_ddl(table.colocation_id);
 	tables = connected_tables(relid);

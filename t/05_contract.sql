@@ -24,6 +24,9 @@ INSERT INTO contract VALUES
 ('create_distributed_table', $$table_name regclass, distribution_column text, distribution_type citus.distribution_type DEFAULT 'hash'::citus.distribution_type, colocate_with text DEFAULT 'default'::text, shard_count integer DEFAULT NULL::integer$$, 'void', 'all'),
 ('truncate_local_data_after_distributing_table', 'function_name regclass', 'void', 'all'),
 ('undistribute_table', 'table_name regclass, cascade_via_foreign_keys boolean DEFAULT false', 'void', 'all'),
+('create_reference_table', 'table_name regclass', 'void', 'all'),
+('alter_distributed_table', 'table_name regclass, distribution_column text DEFAULT NULL::text, shard_count integer DEFAULT NULL::integer, colocate_with text DEFAULT NULL::text, cascade_to_colocated boolean DEFAULT NULL::boolean', 'void', 'all'),
+('update_distributed_table_colocation', 'table_name regclass, colocate_with text', 'void', 'all'),
 -- moving, rebalancing, isolating
 ('citus_move_shard_placement', $$shard_id bigint, source_node_name text, source_node_port integer, target_node_name text, target_node_port integer, shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto'::citus.shard_transfer_mode$$, 'void', 'granted'),
 ('citus_move_shard_placement', $$shard_id bigint, source_node_id integer, target_node_id integer, transfer_mode citus.shard_transfer_mode DEFAULT 'auto'::citus.shard_transfer_mode$$, 'void', 'granted'),

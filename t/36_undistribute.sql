@@ -1,5 +1,5 @@
 -- undistribute_table.
-SELECT plan(17);
+SELECT plan(18);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 CREATE TYPE mood AS ENUM ('sad', 'ok');
@@ -23,6 +23,9 @@ SELECT throws_ok($$SELECT undistribute_table('noise')$$, '55000', 'table "noise"
 CREATE ROLE nobody_36; SET ROLE nobody_36;
 SELECT throws_ok($$SELECT undistribute_table('p', true)$$, '42501', 'must be owner of table p');
 RESET ROLE; DROP ROLE nobody_36;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT throws_ok($$SELECT undistribute_table('p', true)$$, '0A000', 'cannot undistribute a table at isolation level repeatable read', 'an old snapshot would lose rows');
+ROLLBACK;
 SELECT truncate_local_data_after_distributing_table('p');
 SET datestyle = 'German'; SET intervalstyle = 'sql_standard'; SET extra_float_digits = -5;
 BEGIN;

@@ -99,12 +99,13 @@ CREATE TABLE rehouse.cleanup (
     step_id     bigint,
     node_id     int    NOT NULL,
     object_kind text   NOT NULL CHECK (object_kind IN
-        ('schema', 'publication', 'slot', 'progress', 'identity_default', 'identity_nothing', 'indexes')),
+        ('schema', 'table', 'publication', 'slot', 'progress', 'identity_default', 'identity_nothing', 'indexes')),
     object_name text   NOT NULL,                    -- of a schema, table: quoted and qualified as needed
     bucket_id   bigint,                             -- a schema's: whose copy it is ...
     generation  int,                                -- ... and which one
     relation    oid,                                -- of indexes: the shell; the shard is to have ...
     index_name  name,                               -- ... this one if the shell has it, and no invalid ones
+    object_oid  oid,                                -- a table's: another may have its name by now
     last_error  text
 );
 
