@@ -2,19 +2,9 @@
 SELECT plan(111);
 SELECT t.add_nodes(1, 2);
 
--- the rows of a table, here and in each copy, as one value
-CREATE FUNCTION digest_of(name text) RETURNS text LANGUAGE sql AS
-$$ SELECT format('SELECT count(*) || md5(coalesce(string_agg(x::text, '','' ORDER BY x::text COLLATE "C"), '''')) FROM %s x', $1) $$;
--- how many copies there are, and how many of them are equal to the table
-CREATE FUNCTION copies(rel regclass, OUT copies bigint, OUT equal bigint) LANGUAGE plpgsql AS $$
-DECLARE here text;
-BEGIN
-    EXECUTE digest_of(rel::text) INTO here;
-    SELECT count(*), count(*) FILTER (WHERE t.on_node(s.server, digest_of(format('%I.%I', s.schema_name, c.relname))) = here)
-      INTO copies, equal FROM t.shard_rows(rel) s, pg_class c WHERE c.oid = rel;
-END $$;
+-- as many copies as there should be, all of them equal to the table
 CREATE FUNCTION same(rel regclass, what text DEFAULT NULL, expected int DEFAULT 2) RETURNS text LANGUAGE sql AS
-$$ SELECT is((SELECT c::text FROM copies(rel) c), format('(%s,%s)', expected, expected), what) $$;
+$$ SELECT is((SELECT c::text FROM t.copies(rel) c), format('(%s,%s)', expected, expected), what) $$;
 
 -- ---- making one ----
 CREATE TABLE kinds (id int PRIMARY KEY, name text UNIQUE, note text DEFAULT 'none');

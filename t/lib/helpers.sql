@@ -196,3 +196,17 @@ BEGIN
                      FROM (SELECT regexp_split_to_table(shard.result, E'\n') EXCEPT ALL SELECT regexp_split_to_table(shell, E'\n')) d(l);
     END LOOP;
 END $$;
+
+-- How many copies a reference table has on nodes, and how many of them have the
+-- rows that it has on the coordinator.
+CREATE FUNCTION t.copies(relation regclass, OUT copies bigint, OUT equal bigint) LANGUAGE plpgsql
+AS $$
+DECLARE
+    digest text := 'SELECT count(*) || md5(coalesce(string_agg(x::text, '','' ORDER BY x::text COLLATE "C"), '''')) FROM %s x';
+    here   text;
+BEGIN
+    EXECUTE format(digest, relation) INTO here;
+    SELECT count(*), count(*) FILTER (WHERE t.on_node(s.server, format(digest, format('%I.%I', s.schema_name, c.relname))) = here)
+      INTO copies, equal
+      FROM t.shard_rows(relation) s JOIN pg_class c ON c.oid = relation;
+END $$;
