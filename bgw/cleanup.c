@@ -6,8 +6,10 @@
  * rehouse.cleanup has a row for everything.  A row that belongs to a transfer
  * under way is dormant.  The old copy of a bucket is dropped only when no
  * transaction routed by a map from before the move is left (map.h), in steps
- * with short lock timeouts (rule 6): first its foreign keys to tables outside,
- * since dropping those locks the other table against readers, then the schema.
+ * with short lock timeouts (rule 6): its foreign keys to tables outside, since
+ * dropping those locks the other table against readers, then the schema.  The
+ * keys go as soon as they can: until then a reference table's rows cannot be
+ * deleted that only an old copy still references.
  *
  * The sweep looks for slots and publications with this cluster's name that no
  * row and no transfer claims; a coordinator that was restored to an earlier
@@ -289,9 +291,9 @@ drop_slot(PGconn *link, const char *name)
 	}
 }
 
-/* An old copy: its foreign keys to other tables first, each by itself. */
+/* The foreign keys of an old copy to other tables go, each by itself. */
 static void
-drop_schema(PGconn *link, const char *name)
+drop_outside_keys(PGconn *link, const char *name)
 {
 	List	   *foreign_keys = query_column(link,
 		psprintf("SELECT pg_catalog.format('ALTER TABLE %%s DROP CONSTRAINT %%I',"
@@ -306,6 +308,13 @@ drop_schema(PGconn *link, const char *name)
 
 	foreach(lc, foreign_keys)
 		exec_with_tries(link, lfirst(lc));
+}
+
+/* An old copy: its foreign keys to other tables first. */
+static void
+drop_schema(PGconn *link, const char *name)
+{
+	drop_outside_keys(link, name);
 	rh_debug_point("cleanup-schema");
 	exec_with_tries(link, psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(name)));
 }
@@ -610,6 +619,42 @@ remove_rows(void *arg)
 	rh_link_close(link);
 }
 
+/*
+ * The old copies on a node do not speak for their rows any more: what they
+ * reference may be deleted.  Whoever still reads them does not need the keys, so
+ * this waits for nobody.
+ */
+static void
+detach_rows(void *arg)
+{
+	NodeWork   *work = arg;
+	PGconn	   *link = open_link(work->node_id);
+	ListCell   *lc;
+
+	foreach(lc, work->rows)
+	{
+		CleanupRow *row = lfirst(lc);
+
+		if (row->bucket_id != 0 && strcmp(row->kind, "schema") == 0)
+			drop_outside_keys(link, row->name);
+	}
+	rh_link_close(link);
+}
+
+static void
+detach_node(int32 node_id, List *rows)
+{
+	NodeWork	work = {.node_id = node_id};
+	ListCell   *lc;
+	char	   *message;
+
+	foreach(lc, rows)
+		if (((CleanupRow *) lfirst(lc))->node_id == node_id)
+			work.rows = lappend(work.rows, lfirst(lc));
+	if (work.rows != NIL && !guarded(detach_rows, &work, &message))
+		ereport(DEBUG1, (errmsg_internal("old copies on node %d: %s", node_id, message)));
+}
+
 /* The rows of a node, each tried once; returns how many are gone. */
 static int
 clean_node(int32 node_id, List *rows)
@@ -722,6 +767,8 @@ rh_cleanup_run_once(void)
 	rows = read_rows();
 	ready = unplaced(rows, &kept);
 	left = list_length(rows);
+	for (int i = 0; i < count; i++)
+		detach_node(nodes[i].node_id, ready);
 	if (ready != NIL && await_routed())
 		for (int i = 0; i < count; i++)
 			left -= clean_node(nodes[i].node_id, ready);

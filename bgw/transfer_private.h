@@ -62,6 +62,7 @@ typedef struct RhTransferTable
 	int32		ddl_generation; /* the shell's, when it was described */
 	char		identity;		/* the shell's relreplident */
 	bool		lacks_identity; /* needs REPLICA IDENTITY FULL for the time */
+	bool		has_outside_keys;	/* foreign keys to reference tables */
 } RhTransferTable;
 
 /* DDL for one target, made when the transfer starts. */

@@ -21,6 +21,7 @@
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
+#include "src/distribute.h"
 #include "src/key.h"
 #include "src/names.h"
 #include "src/rehouse.h"
@@ -234,6 +235,7 @@ describe_table(RhTransfer *t, RhTransferTable *table, const RhTable *entry)
 	table->identity = shell->rd_rel->relreplident;
 	table->lacks_identity = table->identity != REPLICA_IDENTITY_FULL &&
 		!OidIsValid(RelationGetReplicaIndex(shell));
+	table->has_outside_keys = rh_distribute_referenced_tables(entry->relid) != NIL;
 	describe_columns(table, shell, entry->key_attnum);
 	table->targets = palloc0(t->spec->ntargets * sizeof(char *));
 	for (int i = 0; i < t->spec->ntargets; i++)

@@ -37,9 +37,11 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "shmem/debug.h"
 #include "shmem/gate.h"
 #include "src/catalog.h"
@@ -50,6 +52,7 @@
 #include "src/reference_rows.h"
 #include "src/rehouse.h"
 #include "src/template.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
@@ -58,11 +61,16 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
+#include "utils/wait_event.h"
 
 /* A batch ends with the row that makes it this long, or this many. */
 #define BATCH_BYTES (256 * 1024)
 #define BATCH_ROWS 1000
+
+/* How long to wait for the foreign keys of old copies to be dropped. */
+#define OLD_COPIES_WAIT_MS 30000
 
 PG_FUNCTION_INFO_V1(rh_reference_changed);
 
@@ -91,7 +99,7 @@ typedef struct Apply
 static bool changed_copies = false;
 
 /* ------------------------------------------------------------------------
- * The lock of finishing
+ * Locks
  * ------------------------------------------------------------------------
  */
 
@@ -110,6 +118,20 @@ wait_for_finishing(void)
 	finishing_tag(&tag);
 	(void) LockAcquire(&tag, ShareLock, false, false);
 	(void) LockRelease(&tag, ShareLock, false);
+}
+
+/*
+ * Of rows that are equal and have no key, two transactions that each have one
+ * here could take the same one there: such tables are changed by one at a time.
+ */
+static void
+lock_keyless(Relation rel)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, rh_catalog_relid("reference_copies"),
+					   RelationGetRelid(rel), 1);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
 void
@@ -195,14 +217,12 @@ is_referenced_on_nodes(Relation rel)
 	return false;
 }
 
-/* The shards of these tables may be changed by the nodes: keep them where they are. */
+/* The shards of tables that reference it may be changed by the nodes: keep them where they are. */
 static void
 take_referencing_gates(Relation rel)
 {
 	ListCell   *lc;
 
-	if (!is_referenced_on_nodes(rel))
-		return;
 	foreach(lc, referencing_groups(RelationGetRelid(rel)))
 	{
 		RhPlacement *placements;
@@ -341,6 +361,98 @@ is_full(const Batch *batch)
 }
 
 /* ------------------------------------------------------------------------
+ * What references the rows
+ * ------------------------------------------------------------------------
+ */
+
+static void
+add_literal(HeapTuple row, TupleDesc desc, void *arg)
+{
+	StringInfo	list = arg;
+
+	appendStringInfo(list, "%s%s", list->len > 0 ? ", " : "",
+					 quote_literal_cstr(SPI_getvalue(row, desc, 1)));
+}
+
+/* The schemas of old copies of buckets on a node, as "'a', 'b'"; empty: there are none. */
+static char *
+old_schemas(int32 node_id)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	rh_catalog_each("SELECT object_name FROM rehouse.cleanup WHERE node_id = $1"
+					" AND object_kind = 'schema' AND bucket_id IS NOT NULL", 1, (Oid[]) {INT4OID},
+					(Datum[]) {Int32GetDatum(node_id)}, NULL, add_literal, &list);
+	return list.data;
+}
+
+/* Does an old copy on a node still have a foreign key to the table that refuses changes? */
+static bool
+has_old_keys(Apply *apply, const RhPlacement *copy, bool is_delete)
+{
+	RhStatement statement = {0};
+	char	   *schemas = old_schemas(copy->node_id);
+	RhStream   *stream;
+	RhRow		row;
+	bool		found = false;
+
+	if (*schemas == '\0')
+		return false;
+	statement.sql = psprintf("SELECT 1 FROM pg_catalog.pg_constraint c"
+							 " JOIN pg_catalog.pg_class r ON r.oid = c.conrelid"
+							 " JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace"
+							 " WHERE c.contype = 'f' AND c.confrelid = %s::pg_catalog.regclass"
+							 " AND c.%s IN ('a', 'r') AND n.nspname IN (%s)",
+							 quote_literal_cstr(copy_name(apply, copy)),
+							 is_delete ? "confdeltype" : "confupdtype", schemas);
+	statement.access = RH_READ;
+	stream = rh_stream_start(rh_conn_get(copy->node_id), &statement);
+	while (rh_stream_next(stream, &row))
+		found = true;
+	rh_stream_end(stream);
+	return found;
+}
+
+/*
+ * Rows may be referenced by an old copy of a bucket that has moved, and by that
+ * alone.  The keeper drops its foreign keys as soon as nobody uses the tables,
+ * and we wait for that; if we use them ourselves, in vain.
+ */
+static void
+wait_for_old_copies(Apply *apply, bool is_delete)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), OLD_COPIES_WAIT_MS);
+
+	for (int i = 0; i < apply->copy_count; i++)
+		while (has_old_keys(apply, &apply->copies[i], is_delete))
+		{
+			if (GetCurrentTimestamp() >= deadline)
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("could not change reference table \"%s\" because a bucket that references it was moved by a concurrent transaction",
+								RelationGetRelationName(apply->rel)),
+						 errdetail("The bucket's old copy on node %d is still in use.",
+								   apply->copies[i].node_id),
+						 errhint("The transaction might succeed if retried.")));
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20,
+							 PG_WAIT_EXTENSION);
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+}
+
+/* Before rows go, or get other keys: the nodes look at what references them. */
+static void
+prepare_referencing(Apply *apply, bool is_delete)
+{
+	if (!is_referenced_on_nodes(apply->rel))
+		return;
+	take_referencing_gates(apply->rel);
+	wait_for_old_copies(apply, is_delete);
+}
+
+/* ------------------------------------------------------------------------
  * The rows of a statement
  * ------------------------------------------------------------------------
  */
@@ -379,6 +491,7 @@ apply_deletes(Apply *apply, Tuplestorestate *rows)
 {
 	int			pointer = begin_rows(rows);
 
+	prepare_referencing(apply, true);
 	begin_batch(apply);
 	while (next_row(rows, pointer, apply->old_slot))
 	{
@@ -439,6 +552,8 @@ apply_updates(Apply *apply, Tuplestorestate *old_rows, Tuplestorestate *new_rows
 
 	if (bms_is_empty(all))
 		return;
+	if (one_by_one)
+		prepare_referencing(apply, false);
 	if (bms_overlap(all, format->deferrable))
 		defer_constraints(apply);
 	old_pointer = begin_rows(old_rows);
@@ -475,14 +590,14 @@ apply_statement(TriggerData *trigger)
 
 	if (!rh_map_table(RelationGetRelid(apply.rel), &table))
 		elog(ERROR, "relation %u is not a reference table", RelationGetRelid(apply.rel));
-	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		take_referencing_gates(apply.rel);
 	apply.copy_count = rh_gate_route_all(table.colocation_id, &apply.copies);
 	if (apply.copy_count == 0)
 		return;
+	apply.format = rh_row_format_make(apply.rel);
+	if (!apply.format->has_key && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		lock_keyless(apply.rel);
 	wait_for_finishing();
 	changed_copies = true;
-	apply.format = rh_row_format_make(apply.rel);
 	apply.old_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	apply.new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	apply.batch_context = AllocSetContextCreate(CurrentMemoryContext, "rehouse reference rows",
