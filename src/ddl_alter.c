@@ -29,7 +29,6 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
-#include "optimizer/optimizer.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
@@ -162,12 +161,6 @@ print_using(Oid relid, RhDdlAlter *alter, const ColumnDef *def)
 														   false, true), false, true, true);
 	expr = transformExpr(pstate, copyObject(def->raw_default), EXPR_KIND_ALTER_COL_TRANSFORM);
 	assign_expr_collations(pstate, expr);
-	if (rh_reference_is(relid) && contain_volatile_functions(expr))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot change the type of a column of reference table \"%s\" by a volatile expression",
-						RelationGetRelationName(rel)),
-				 errdetail("The copies of a row would get different values.")));
 	alter->dependencies = list_concat(alter->dependencies,
 									  rh_shard_ddl_expression_dependencies(relid, expr));
 	PushOverrideSearchPath(&path);

@@ -36,9 +36,7 @@
 #include "src/conn.h"
 #include "src/ddl_alter.h"
 #include "src/names.h"
-#include "src/reference.h"
 #include "src/shard_ddl.h"
-#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -243,26 +241,6 @@ new_default(Relation shell, AttrNumber attnum)
 	return (Node *) next;
 }
 
-/*
- * A reference table's rows are here and on all nodes: what gives each row a
- * value of its own would give each copy another one.
- */
-static void
-check_reference_default(Relation table, AttrNumber attnum, Node *expr)
-{
-	if (expr == NULL || !rh_reference_is(RelationGetRelid(table)) ||
-		!(rh_shard_ddl_uses_sequence(expr) || contain_volatile_functions(expr)) ||
-		RelationGetNumberOfBlocks(table) == 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot add column \"%s\" with a volatile default to reference table \"%s\"",
-					NameStr(TupleDescAttr(table->rd_att, attnum - 1)->attname),
-					RelationGetRelationName(table)),
-			 errdetail("The copies of a row would get different values."),
-			 errhint("Add the column without a default, UPDATE the rows, and then set the default.")));
-}
-
 void
 rh_ddl_columns_note(RhDdlTable *entry)
 {
@@ -277,7 +255,6 @@ rh_ddl_columns_note(RhDdlTable *entry)
 	{
 		Node	   *expr = new_default(shell, attnum);
 
-		check_reference_default(shell, attnum, expr);
 		alter->defaults = lappend(alter->defaults, expr);
 	}
 	table_close(shell, AccessShareLock);

@@ -11,10 +11,24 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "src/ddl_internal.h"
 #include "src/reference.h"
 #include "utils/syscache.h"
+
+Oid
+rh_ddl_file_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			file;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	ReleaseSysCache(tuple);
+	return file;
+}
 
 bool
 rh_ddl_is_local_constraint(Oid relid, const char *name)

@@ -190,6 +190,8 @@ rh_ddl_run(RhDdl *ddl)
 		if (rh_reference_is(entry->relid))
 			rh_reference_repair_triggers(entry->relid);
 		run_on_shards(entry);
+		if (rh_reference_is(entry->relid) && rh_ddl_file_of(entry->relid) != entry->old_file)
+			rh_reference_refresh(entry->relid);
 		rh_objects_record_table(entry->relid);
 		rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
 						  "WHERE relation = $1", 1, (Oid[]) {OIDOID},

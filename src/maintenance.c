@@ -25,6 +25,7 @@
 #include "src/conn.h"
 #include "src/maintenance.h"
 #include "src/names.h"
+#include "src/rehouse.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -165,6 +166,8 @@ maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 			rows += estimated_rows(node_id, shards_on_node(table->relid, placements, count,
 														   node_id, "", true));
 	}
+	if (table->kind == RH_KIND_REFERENCE && nodes != NIL)
+		rows /= list_length(nodes);
 	if (analyzes(statement))
 		rh_catalog_modify("UPDATE rehouse.tables SET estimated_rows = $2 WHERE relation = $1", 2,
 						  (Oid[]) {OIDOID, FLOAT8OID},
@@ -189,7 +192,8 @@ rh_maintenance(VacuumStmt *statement, bool is_toplevel)
 
 		if (OidIsValid(relid) && rh_map_table(relid, &table) && table.bucket_count > 0)
 			distributed = lappend(distributed, relation);
-		else
+		if (distributed == NIL || llast(distributed) != relation ||
+			table.kind == RH_KIND_REFERENCE)
 			rest = lappend(rest, relation);
 	}
 	if (distributed == NIL)

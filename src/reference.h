@@ -57,6 +57,9 @@ extern void rh_reference_drop_triggers(Oid relid);
 
 /* ---- reference_apply.c ---- */
 
+/* After a command that has written the table anew: its copies get all values again. */
+extern void rh_reference_refresh(Oid relid);
+
 /*
  * Before the commit of a transaction that has changed reference tables, after
  * its branches have been prepared: from here until its locks go others who have

@@ -34,6 +34,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_constraint.h"
@@ -47,6 +48,7 @@
 #include "src/catalog.h"
 #include "src/conn.h"
 #include "src/copy_router.h"
+#include "src/distribute.h"
 #include "src/names.h"
 #include "src/reference.h"
 #include "src/reference_rows.h"
@@ -61,6 +63,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #include "utils/wait_event.h"
@@ -581,27 +584,39 @@ apply_updates(Apply *apply, Tuplestorestate *old_rows, Tuplestorestate *new_rows
  * ------------------------------------------------------------------------
  */
 
+/* Find the copies, and keep them where they are; false: there are none. */
+static bool
+begin_apply(Apply *apply, Relation rel)
+{
+	RhTable		table;
+
+	memset(apply, 0, sizeof(Apply));
+	if (!rh_map_table(RelationGetRelid(rel), &table))
+		elog(ERROR, "relation %u is not a reference table", RelationGetRelid(rel));
+	apply->copy_count = rh_gate_route_all(table.colocation_id, &apply->copies);
+	if (apply->copy_count == 0)
+		return false;
+	changed_copies = true;
+	apply->rel = rel;
+	apply->format = rh_row_format_make(rel);
+	apply->batch_context = AllocSetContextCreate(CurrentMemoryContext, "rehouse reference rows",
+												 ALLOCSET_DEFAULT_SIZES);
+	return true;
+}
+
 static void
 apply_statement(TriggerData *trigger)
 {
-	Apply		apply = {.rel = trigger->tg_relation};
 	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
-	RhTable		table;
+	Apply		apply;
 
-	if (!rh_map_table(RelationGetRelid(apply.rel), &table))
-		elog(ERROR, "relation %u is not a reference table", RelationGetRelid(apply.rel));
-	apply.copy_count = rh_gate_route_all(table.colocation_id, &apply.copies);
-	if (apply.copy_count == 0)
+	if (!begin_apply(&apply, trigger->tg_relation))
 		return;
-	apply.format = rh_row_format_make(apply.rel);
 	if (!apply.format->has_key && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		lock_keyless(apply.rel);
 	wait_for_finishing();
-	changed_copies = true;
 	apply.old_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	apply.new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
-	apply.batch_context = AllocSetContextCreate(CurrentMemoryContext, "rehouse reference rows",
-												ALLOCSET_DEFAULT_SIZES);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		apply_inserts(&apply, trigger->tg_newtable);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
@@ -655,4 +670,73 @@ rh_reference_changed(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	PG_RETURN_POINTER(NULL);
+}
+
+/* ------------------------------------------------------------------------
+ * All rows, after DDL
+ * ------------------------------------------------------------------------
+ */
+
+/* The rows of the copies go, and all that are here come in their place. */
+static void
+replace_rows(Apply *apply)
+{
+	for (int i = 0; i < apply->copy_count; i++)
+		rh_conn_exec(rh_conn_get(apply->copies[i].node_id), RH_WRITE,
+					 psprintf("DELETE FROM %s", copy_name(apply, &apply->copies[i])));
+	(void) rh_distribute_copy_rows(apply->rel, NULL);
+}
+
+/* All columns but the key's get the values that are here. */
+static void
+update_rows(Apply *apply)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(apply->rel, snapshot, 0, NULL);
+	TupleTableSlot *slot = table_slot_create(apply->rel, NULL);
+	Bitmapset  *columns = NULL;
+
+	for (int c = 0; c < apply->format->ncolumns; c++)
+		if (!apply->format->columns[c].generated && apply->format->columns[c].key_operator == NULL)
+			columns = bms_add_member(columns, apply->format->columns[c].attnum);
+	begin_batch(apply);
+	while (!bms_is_empty(columns) && table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		rh_row_append(apply->format, &apply->batch.old_rows, slot);
+		rh_row_append(apply->format, &apply->batch.new_rows, slot);
+		apply->batch.count++;
+		apply->batch.changed = columns;
+		if (is_full(&apply->batch))
+			end_batch(apply);
+	}
+	end_batch(apply);
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+}
+
+/*
+ * DDL has written the table anew, with values that each copy may have computed
+ * otherwise.  Where foreign keys reference it, there is a key of its own, whose
+ * values have not changed.
+ */
+void
+rh_reference_refresh(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rehouse reference table",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Apply		apply;
+
+	if (begin_apply(&apply, rel))
+	{
+		if (is_referenced_on_nodes(rel))
+			update_rows(&apply);
+		else
+			replace_rows(&apply);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	table_close(rel, NoLock);
 }

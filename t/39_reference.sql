@@ -1,5 +1,5 @@
 -- Reference tables: made, read, changed in every way; DDL, foreign keys, nodes that come and go.
-SELECT plan(111);
+SELECT plan(118);
 SELECT t.add_nodes(1, 2);
 
 -- as many copies as there should be, all of them equal to the table
@@ -239,6 +239,24 @@ SELECT throws_ok('INSERT INTO granted VALUES (21, 1000)', '23514');
 ALTER TABLE granted DROP COLUMN w;
 UPDATE granted SET vv = vv + 100;
 SELECT same('granted', 'and a column less');
+
+-- values that every server would compute otherwise
+ALTER TABLE granted ADD COLUMN r float8 DEFAULT random(), ADD COLUMN at timestamptz DEFAULT now(), ADD COLUMN s serial UNIQUE;
+SELECT same('granted', 'a new column with volatile defaults, and of a sequence');
+ALTER TABLE kinds ADD COLUMN r float8 DEFAULT random();
+SELECT same('kinds', 'of a table that distributed ones reference');
+ALTER TABLE sorts ADD COLUMN id serial PRIMARY KEY;
+SELECT same('sorts', 'a key for rows that had none');
+ALTER TABLE granted ALTER vv TYPE numeric USING vv + random();
+SELECT same('granted', 'a changed type');
+REINDEX TABLE granted; CLUSTER granted USING granted_pkey; VACUUM ANALYZE granted; ANALYZE kinds; CREATE INDEX CONCURRENTLY granted_r ON granted (r); REINDEX INDEX CONCURRENTLY granted_r; DROP INDEX CONCURRENTLY granted_r;
+CREATE UNIQUE INDEX granted_at ON granted (at, id);
+SET enable_seqscan = off;
+SELECT is((SELECT count(*)::int FROM granted WHERE at = (SELECT max(at) FROM granted)), (SELECT count(*)::int FROM granted), 'an index has the rows');
+RESET enable_seqscan;
+UPDATE granted SET vv = vv + 1;
+SELECT same('granted', 'after maintenance');
+SELECT is((SELECT estimated_rows::int FROM rehouse.tables WHERE relation = 'granted'::regclass), (SELECT count(*)::int FROM granted));
 
 -- ---- nodes ----
 SELECT lives_ok('SELECT t.add_nodes(3, 3)', 'a node is added');

@@ -88,7 +88,7 @@ SELECT results_eq('SELECT k FROM r WHERE x = 50 AND k = 50', ARRAY[50]);
 RESET enable_seqscan;
 DROP INDEX CONCURRENTLY r_c;
 SELECT same('reference table', 'r');
-SELECT throws_ok('ALTER TABLE r ADD s serial', '0A000', 'cannot add column "s" with a volatile default to reference table "r"');
+SELECT lives_ok('ALTER TABLE r ADD s serial');
 ALTER TABLE r ADD n timestamptz DEFAULT now(), ALTER x TYPE bigint USING x * 2, ADD CHECK (x > 0), ALTER k SET NOT NULL;
 SELECT same('reference table', 'r');
 SELECT results_eq('SELECT x, n IS NOT NULL FROM r WHERE k = 50', 'VALUES (100::bigint, true)');
