@@ -40,6 +40,9 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+/* How long removing a trigger waits for those who have rows of the shard locked. */
+#define REMOVE_LOCK_TIMEOUT "5ms"
+
 bool
 rh_local_reference_is(Oid constraint, Oid *referencing, Oid *referenced)
 {
@@ -165,6 +168,12 @@ rh_local_reference_statements(Oid shell, const RhPlacement *bucket)
 	return statements;
 }
 
+/*
+ * Dropping a trigger conflicts with everybody who has a row of the shard locked
+ * for a foreign key, and they may be waiting for a table that we have locked.  So
+ * it is not waited for: a trigger that cannot be dropped at once is switched
+ * off, and goes when the foreign key comes back or the bucket moves.
+ */
 static List *
 removing_statements(Oid shell, List *constraints, const RhPlacement *bucket)
 {
@@ -173,8 +182,14 @@ removing_statements(Oid shell, List *constraints, const RhPlacement *bucket)
 
 	foreach(lc, constraints)
 		statements = lappend(statements,
-							 psprintf("DROP FUNCTION IF EXISTS %s() CASCADE",
-									  function_name(shell, lfirst_oid(lc), bucket)));
+							 psprintf("DO $rh$ BEGIN DROP FUNCTION IF EXISTS %s() CASCADE; "
+									  "EXCEPTION WHEN lock_not_available THEN "
+									  "SET LOCAL lock_timeout = 0; "
+									  "ALTER TABLE %s DISABLE TRIGGER rehouse_reference_%u; "
+									  "SET LOCAL lock_timeout = '" REMOVE_LOCK_TIMEOUT "'; END $rh$",
+									  function_name(shell, lfirst_oid(lc), bucket),
+									  rh_shard_name(shell, bucket->bucket_id, bucket->generation),
+									  lfirst_oid(lc)));
 	return statements;
 }
 
@@ -223,6 +238,11 @@ run_on_shards(Oid shell, int32 colocation_id, List *removed)
 				statements = list_concat(statements, removed != NIL ?
 										 removing_statements(shell, removed, &placements[i]) :
 										 rh_local_reference_statements(shell, &placements[i]));
+		if (removed != NIL)
+		{
+			statements = lcons("SET LOCAL lock_timeout = '" REMOVE_LOCK_TIMEOUT "'", statements);
+			statements = lappend(statements, "SET LOCAL lock_timeout = 0");
+		}
 		rh_shard_ddl_exec(rh_conn_get(lfirst_int(lc)), statements);
 	}
 	SetUserIdAndSecContext(userid, sec_context);
