@@ -35,7 +35,7 @@ like($messages, qr/cannot use distributed tables during recovery/, 'also one dis
 # ---- it dies while a rebalance is under way ----
 $c->query("SET rehouse.auto_rebalance = off; SELECT citus_add_node('127.0.0.1', " . $cluster->worker(2)->port . ")");
 $c->query("INSERT INTO t SELECT i, i FROM generate_series(2, 200) i");
-$c->query("SELECT rehouse.debug_arm('stream-applied', 'wait')");
+$c->query("SELECT rehouse.debug_arm('transfer-streaming', 'wait')");
 $c->query("SELECT citus_rebalance_start()");
 $c->poll("SELECT count(*) > 0 FROM rehouse.transfers WHERE phase IN ('copying', 'streaming')");
 my $job = $c->query("SELECT max(job_id) FROM rehouse.jobs WHERE state = 'running'");

@@ -45,6 +45,31 @@ for my $database ('app', 'other')
 	is($c->query('SELECT count(*), min(v), max(v) FROM items', database => $database), "100|$database|$database", 'with its own rows');
 }
 
+# both at once: statements of one tenant with their counts, changes, and moves
+my %at_once = map { $_ => $c->session(database => $_) } 'app', 'other';
+for my $database (sort keys %at_once)
+{
+	my $session = $at_once{$database};
+	$session->query("SET rehouse.stat_statements_track = 'all'; SET rehouse.stat_tenants_track = 'all'");
+	$session->send(q{SELECT citus_move_shard_placement(s.shardid, s.nodename, s.nodeport, s.nodename, n.nodeport)
+		FROM (SELECT * FROM citus_shards ORDER BY shardid LIMIT 1) s, citus_nodes n WHERE n.nodeport <> s.nodeport});
+}
+for my $database (sort keys %at_once)
+{
+	$c->query("UPDATE items SET v = v || k WHERE k = $_", database => $database) for 1 .. 20;
+}
+is((($at_once{$_}->finish)[1]) // '', '', "a move in $_, while one runs in the other") for sort keys %at_once;
+for my $database (sort keys %at_once)
+{
+	my $session = $at_once{$database};
+	is($session->query('SELECT v FROM items WHERE k = 7'), "${database}7", "$database goes on with its own rows");
+	is($session->query('SELECT count(*), count(DISTINCT v) FROM items'), '100|21', 'all of them');
+	is($session->query('SELECT partition_key, calls FROM citus_stat_statements WHERE partition_key IS NOT NULL'), '7|1', 'and its own counts');
+	is($session->query('SELECT tenant_attribute, query_count_in_this_period + query_count_in_last_period FROM citus_stat_tenants'), '7|1', 'of tenants, too');
+	$session->query('SELECT rebalance_table_shards()');
+	$session->close;
+}
+
 # ---- out of the way ----
 is($c->query('CREATE DATABASE copied TEMPLATE other', database => 'postgres'), '', 'a database with a keeper can be copied');
 $c->poll(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'rehouse keeper' AND datname = 'other'}, '1');
