@@ -116,6 +116,12 @@ rh_ddl_tables(RhDdl *ddl)
 	return relids;
 }
 
+Oid
+rh_ddl_altered_schema(RhDdl *ddl)
+{
+	return ddl->schema;
+}
+
 Node *
 rh_ddl_next(RhDdl *ddl)
 {
@@ -212,7 +218,6 @@ refuse_other(Node *statement)
 	const char *command = NULL;
 	RhTable		table;
 	Oid			relid;
-	ListCell   *lc;
 
 	switch (nodeTag(statement))
 	{
@@ -223,16 +228,6 @@ refuse_other(Node *statement)
 		case T_CreatePolicyStmt:
 			relation = ((CreatePolicyStmt *) statement)->table;
 			command = "CREATE POLICY";
-			break;
-		case T_AlterObjectSchemaStmt:
-			relation = ((AlterObjectSchemaStmt *) statement)->relation;
-			command = "ALTER .. SET SCHEMA";
-			break;
-		case T_CreateStatsStmt:
-			foreach(lc, ((CreateStatsStmt *) statement)->relations)
-				if (IsA(lfirst(lc), RangeVar))
-					relation = lfirst(lc);
-			command = "CREATE STATISTICS";
 			break;
 		default:
 			return;
@@ -258,9 +253,23 @@ prepare_drop(RhDdl **ddl, DropStmt *statement)
 		case OBJECT_TRIGGER:
 			rh_ddl_drop_trigger(ddl, statement);
 			break;
+		case OBJECT_STATISTIC_EXT:
+			rh_ddl_drop_statistics(ddl, statement);
+			break;
 		default:
 			break;
 	}
+}
+
+/* ALTER TABLE ALL IN TABLESPACE: as SET TABLESPACE, it is about the coordinator's files. */
+static void
+allow_all(RhDdl **ddl)
+{
+	RhTable    *tables;
+	int			count = rh_map_tables(0, &tables);
+
+	for (int i = 0; i < count; i++)
+		rh_ddl_add_table(ddl, tables[i].relid, false)->no_dependencies = true;
 }
 
 RhDdl *
@@ -284,6 +293,28 @@ rh_ddl_prepare(Node **statement, const char *sql)
 			break;
 		case T_RenameStmt:
 			rh_ddl_rename(&ddl, castNode(RenameStmt, *statement), sql);
+			break;
+		case T_AlterObjectSchemaStmt:
+			rh_ddl_set_schema(&ddl, castNode(AlterObjectSchemaStmt, *statement));
+			break;
+		case T_CreateStatsStmt:
+			rh_ddl_create_statistics(&ddl, castNode(CreateStatsStmt, *statement));
+			break;
+		case T_AlterStatsStmt:
+			rh_ddl_alter_statistics(&ddl, castNode(AlterStatsStmt, *statement));
+			break;
+		case T_AlterOwnerStmt:
+			rh_ddl_owner_statistics(&ddl, castNode(AlterOwnerStmt, *statement));
+			rh_ddl_owner_schema(&ddl, castNode(AlterOwnerStmt, *statement));
+			break;
+		case T_ReassignOwnedStmt:
+			rh_ddl_reassign_owned(&ddl, castNode(ReassignOwnedStmt, *statement));
+			break;
+		case T_DropOwnedStmt:
+			rh_ddl_drop_owned(&ddl, castNode(DropOwnedStmt, *statement));
+			break;
+		case T_AlterTableMoveAllStmt:
+			allow_all(&ddl);
 			break;
 		case T_CreateTrigStmt:
 			rh_ddl_trigger(&ddl, castNode(CreateTrigStmt, *statement));

@@ -25,6 +25,9 @@ extern RhDdl *rh_ddl_prepare(Node **statement, const char *sql);
 /* The shells that the statement may alter, a List of OIDs. */
 extern List *rh_ddl_tables(RhDdl *ddl);
 
+/* The schema that it may alter, or InvalidOid. */
+extern Oid	rh_ddl_altered_schema(RhDdl *ddl);
+
 /*
  * The statement has run: another one that has to run on the shell after it,
  * before the shards are changed; or NULL.  To be called until it says NULL.

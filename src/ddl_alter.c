@@ -128,8 +128,8 @@ add_part(List *parts, RhAlterKind kind, const char *column, const char *text)
 }
 
 /* Do the shards have this trigger?  One that fires on TRUNCATE alone they have not. */
-static bool
-shards_have_trigger(Oid relid, const char *name)
+bool
+rh_ddl_fires_on_shards(Oid relid, const char *name)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	TriggerDesc *triggers = rel->trigdesc;
@@ -302,7 +302,7 @@ sort_trigger_command(RhDdlTable *entry, AlterTableCmd *cmd)
 		case AT_EnableAlwaysTrig:
 		case AT_EnableReplicaTrig:
 		case AT_DisableTrig:
-			if (!shards_have_trigger(entry->relid, cmd->name))
+			if (!rh_ddl_fires_on_shards(entry->relid, cmd->name))
 				return true;
 			break;
 		case AT_EnableTrigAll:

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * ddl_grant.c
- *	  GRANT and REVOKE on distributed tables.
+ *	  GRANT, REVOKE, and what else changes owners and privileges of distributed
+ *	  tables.
  *
  * Printed anew for each distributed table that the statement reaches.
  *
@@ -10,8 +11,10 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "miscadmin.h"
 #include "shmem/map.h"
 #include "src/ddl_internal.h"
+#include "src/shard_ddl.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -107,4 +110,99 @@ rh_ddl_grant(RhDdl **ddl, GrantStmt *statement)
 					 !statement->is_grant && statement->behavior == DROP_CASCADE ? " CASCADE" : "");
 	foreach(lc, relids)
 		rh_ddl_add_fixed(rh_ddl_add_table(ddl, lfirst_oid(lc), false), before, false, after);
+}
+
+/* ------------------------------------------------------------------------
+ * Owners
+ * ------------------------------------------------------------------------
+ */
+
+/* The OIDs of roles. */
+static List *
+role_oids(List *roles)
+{
+	List	   *oids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, roles)
+		oids = lappend_oid(oids, get_rolespec_oid(lfirst_node(RoleSpec, lc), false));
+	return oids;
+}
+
+/* REASSIGN OWNED: what it does to shells is ALTER TABLE .. OWNER TO. */
+void
+rh_ddl_reassign_owned(RhDdl **ddl, ReassignOwnedStmt *statement)
+{
+	List	   *roles = role_oids(statement->roles);
+	const char *owner = quote_identifier(get_rolespec_name(statement->newrole));
+	RhTable    *tables;
+	int			count = rh_map_tables(0, &tables);
+
+	for (int i = 0; i < count; i++)
+	{
+		RhDdlTable *entry;
+
+		if (!list_member_oid(roles, rh_shard_ddl_owner(tables[i].relid)))
+			continue;
+		entry = rh_ddl_add_table(ddl, tables[i].relid, false);
+		entry->new_owner = true;
+		entry->no_dependencies = true;
+		rh_ddl_add_fixed(entry, "ALTER TABLE ", false, psprintf(" OWNER TO %s", owner));
+	}
+}
+
+/* DROP OWNED: the roles' privileges on tables that are not theirs go. */
+void
+rh_ddl_drop_owned(RhDdl **ddl, DropOwnedStmt *statement)
+{
+	List	   *roles = role_oids(statement->roles);
+	RhTable    *tables;
+	int			count = rh_map_tables(0, &tables);
+	ListCell   *lc;
+
+	for (int i = 0; i < count; i++)
+	{
+		List	   *grantees = rh_shard_ddl_roles(tables[i].relid);
+
+		if (list_member_oid(roles, rh_shard_ddl_owner(tables[i].relid)))
+			continue;
+		foreach(lc, roles)
+		{
+			char	   *role = GetUserNameFromId(lfirst_oid(lc), false);
+			ListCell   *lc2;
+
+			foreach(lc2, grantees)
+			{
+				RhDdlTable *entry;
+
+				if (strcmp(lfirst(lc2), role) != 0)
+					continue;
+				entry = rh_ddl_add_table(ddl, tables[i].relid, false);
+				entry->no_dependencies = true;
+				rh_ddl_add_fixed(entry, "REVOKE ALL ON TABLE ", false,
+								 psprintf(" FROM %s CASCADE", quote_identifier(role)));
+			}
+		}
+	}
+}
+
+/* ALTER SCHEMA .. OWNER TO: the new owner may have tables there distributed. */
+void
+rh_ddl_owner_schema(RhDdl **ddl, AlterOwnerStmt *statement)
+{
+	Oid			nspid;
+	RhTable    *tables;
+	int			count;
+
+	if (statement->objectType != OBJECT_SCHEMA)
+		return;
+	nspid = get_namespace_oid(strVal(statement->object), true);
+	count = rh_map_tables(0, &tables);
+	for (int i = 0; i < count; i++)
+	{
+		if (get_rel_namespace(tables[i].relid) != nspid)
+			continue;
+		rh_ddl_add_table(ddl, tables[i].relid, false)->new_owner = true;
+		(*ddl)->schema = nspid;
+	}
 }

@@ -298,7 +298,7 @@ object_altered(Oid classid, Oid objid, ObjectAccessPostAlter *alter)
 	else if (classid == NamespaceRelationId)
 	{
 		relid = distributed_table_in(objid);
-		if (OidIsValid(relid))
+		if (OidIsValid(relid) && (current_scope == NULL || current_scope->schema != objid))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot alter schema \"%s\"", get_namespace_name(objid)),

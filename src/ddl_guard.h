@@ -39,6 +39,7 @@ typedef struct RhDdlScope
 	struct RhDdlScope *outer;
 	List	   *allowed;		/* OIDs of shells that may be altered: the
 								 * same is done to their shards */
+	Oid			schema;			/* that may be altered, the same way */
 	List	   *dropped;		/* RhDroppedTable */
 	List	   *truncated;		/* OIDs */
 	List	   *touched;		/* parts of shells that have been dropped */

@@ -46,6 +46,11 @@ typedef struct RhDdlTable
 								 * its rows, or NULL */
 	const char *sql;			/* the statement's text, with create_index */
 	const char *cluster_on;		/* index to be noted on the shell, or NULL */
+	const char *moved_from;		/* the schema that the shell has left, or NULL */
+	bool		rename_schema;	/* ... because that was renamed, with all in it */
+	bool		remake_triggers;
+	bool		find_new_statistics;	/* send the new statistics objects */
+	List	   *old_statistics;
 	bool		no_dependencies;	/* the shards need nothing new */
 	List	   *per_bucket;		/* of List of statements, prepared beforehand */
 } RhDdlTable;
@@ -54,6 +59,7 @@ struct RhDdl
 {
 	List	   *tables;			/* RhDdlTable */
 	List	   *later;			/* statements that run on the shell after the first */
+	Oid			schema;			/* that the statement may alter, or InvalidOid */
 	List	   *suspended_keys;	/* foreign keys marked not valid for its length */
 };
 
@@ -103,5 +109,25 @@ extern void rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql);
 extern void rh_ddl_trigger(RhDdl **ddl, CreateTrigStmt *statement);
 extern void rh_ddl_drop_trigger(RhDdl **ddl, DropStmt *statement);
 extern void rh_ddl_grant(RhDdl **ddl, GrantStmt *statement);
+
+extern void rh_ddl_set_schema(RhDdl **ddl, AlterObjectSchemaStmt *statement);
+extern void rh_ddl_rename_schema(RhDdl **ddl, RenameStmt *statement);
+extern void rh_ddl_create_statistics(RhDdl **ddl, CreateStatsStmt *statement);
+extern void rh_ddl_drop_statistics(RhDdl **ddl, DropStmt *statement);
+extern void rh_ddl_alter_statistics(RhDdl **ddl, AlterStatsStmt *statement);
+extern void rh_ddl_rename_statistics(RhDdl **ddl, RenameStmt *statement);
+extern void rh_ddl_owner_statistics(RhDdl **ddl, AlterOwnerStmt *statement);
+extern void rh_ddl_owner_schema(RhDdl **ddl, AlterOwnerStmt *statement);
+extern void rh_ddl_reassign_owned(RhDdl **ddl, ReassignOwnedStmt *statement);
+extern void rh_ddl_drop_owned(RhDdl **ddl, DropOwnedStmt *statement);
+
+/* Does a trigger of the table, by its name, fire on shards (or is there none)? */
+extern bool rh_ddl_fires_on_shards(Oid relid, const char *trigger);
+
+/* A table of the entry's kind moved or renamed its schema: what a bucket gets for it. */
+extern List *rh_ddl_schema_statements(RhDdlTable *entry, const RhPlacement *bucket);
+
+/* Plans over the statement's tables go: a schema's name has changed under them. */
+extern void rh_ddl_schema_changed(RhDdl *ddl);
 
 #endif /* RH_DDL_INTERNAL_H */

@@ -20,6 +20,10 @@ rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
 	RhTable		table;
 	Oid			relid;
 
+	if (statement->renameType == OBJECT_SCHEMA)
+		rh_ddl_rename_schema(ddl, statement);
+	else if (statement->renameType == OBJECT_STATISTIC_EXT)
+		rh_ddl_rename_statistics(ddl, statement);
 	if (statement->relation == NULL)
 		return;
 	relid = rh_ddl_relation(statement->relation, &table);
@@ -28,7 +32,7 @@ rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
 	switch (statement->renameType)
 	{
 		case OBJECT_TRIGGER:
-			if (rh_reference_is(relid))
+			if (rh_reference_is(relid) || !rh_ddl_fires_on_shards(relid, statement->subname))
 				(void) rh_ddl_add_table(ddl, relid, true);
 			else
 				rh_ddl_add_written(rh_ddl_add_table(ddl, relid, true), sql);

@@ -74,6 +74,8 @@ bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
 	List	   *new_objects = NIL;
 	ListCell   *lc;
 
+	if (entry->moved_from != NULL || entry->remake_triggers)
+		statements = rh_ddl_schema_statements(entry, bucket);
 	if (entry->per_bucket != NIL)
 		statements = list_copy(list_nth(entry->per_bucket, position));
 	foreach(lc, entry->fixed)
@@ -86,6 +88,10 @@ bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
 	if (entry->alter != NULL)
 		new_objects = rh_ddl_alter_statements(entry, bucket, position, new_objects);
 	statements = list_concat(statements, new_objects);
+	if (entry->find_new_statistics)
+		statements = list_concat(statements,
+								 rh_shard_ddl_new_statistics(entry->relid, bucket,
+															 entry->old_statistics));
 	if (entry->trigger != NULL)
 		statements = list_concat(statements,
 								 rh_shard_ddl_trigger(entry->relid, bucket, entry->trigger,
@@ -179,6 +185,8 @@ rh_ddl_run(RhDdl *ddl)
 	change_shells(ddl);
 	CommandCounterIncrement();
 	rh_shell_restore_foreign_keys(ddl->suspended_keys);
+	if (OidIsValid(ddl->schema))
+		rh_ddl_schema_changed(ddl);
 	foreach(lc, ddl->tables)
 	{
 		RhDdlTable *entry = lfirst(lc);

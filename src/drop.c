@@ -85,6 +85,26 @@ by_node(const ListCell *a, const ListCell *b)
 	return left < right ? -1 : left > right;
 }
 
+List *
+rh_drop_schema_statements(const char *schema)
+{
+	char	   *literal = quote_literal_cstr(schema);
+
+	/* first what the tables' triggers called */
+	return list_make2(psprintf("DO $rh$ DECLARE f pg_catalog.regprocedure; BEGIN FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p "
+							   "WHERE p.pronamespace = pg_catalog.to_regnamespace(%s) "
+							   "AND p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype "
+							   "AND pg_catalog.pg_has_role(p.proowner, 'USAGE') "
+							   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgfoid = p.oid) "
+							   "LOOP EXECUTE pg_catalog.format('DROP FUNCTION %%s', f); END LOOP; END $rh$", literal),
+					  psprintf("DO $rh$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_namespace n "
+							   "WHERE n.oid = pg_catalog.to_regnamespace(%s) "
+							   "AND pg_catalog.pg_has_role(n.nspowner, 'USAGE') "
+							   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid) "
+							   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = n.oid)) "
+							   "THEN DROP SCHEMA %s; END IF; END $rh$", literal, schema));
+}
+
 /* The statements that drop a node's shards, and schemas that have become empty. */
 static List *
 drop_statements(NodeShards *entry)
@@ -94,26 +114,7 @@ drop_statements(NodeShards *entry)
 	ListCell   *lc;
 
 	foreach(lc, entry->schemas)
-	{
-		char	   *schema = lfirst(lc);
-		char	   *literal = quote_literal_cstr(schema);
-
-		/* what the tables' triggers called */
-		statements = lappend(statements,
-							 psprintf("DO $rh$ DECLARE f pg_catalog.regprocedure; BEGIN FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p "
-									  "WHERE p.pronamespace = pg_catalog.to_regnamespace(%s) "
-									  "AND p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype "
-									  "AND pg_catalog.pg_has_role(p.proowner, 'USAGE') "
-									  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgfoid = p.oid) "
-									  "LOOP EXECUTE pg_catalog.format('DROP FUNCTION %%s', f); END LOOP; END $rh$", literal));
-		statements = lappend(statements,
-							 psprintf("DO $rh$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_namespace n "
-									  "WHERE n.oid = pg_catalog.to_regnamespace(%s) "
-									  "AND pg_catalog.pg_has_role(n.nspowner, 'USAGE') "
-									  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid) "
-									  "AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = n.oid)) "
-									  "THEN DROP SCHEMA %s; END IF; END $rh$", literal, schema));
-	}
+		statements = list_concat(statements, rh_drop_schema_statements(lfirst(lc)));
 	return statements;
 }
 

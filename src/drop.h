@@ -17,6 +17,9 @@
  */
 extern void rh_drop_shards(List *dropped);
 
+/* Statements that drop a bucket's schema (its name quoted) if it has become empty. */
+extern List *rh_drop_schema_statements(const char *schema);
+
 /* The shells (a List of OIDs, locked AccessExclusive) have been truncated: truncate their shards. */
 extern void rh_truncate_shards(List *relids);
 

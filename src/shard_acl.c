@@ -142,8 +142,8 @@ each_table_grant(Oid shell, AclFunc func, void *arg, GrantContext *context)
 }
 
 /* The owner of a relation. */
-static Oid
-owner_of(Oid relid)
+Oid
+rh_shard_ddl_owner(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner;
@@ -187,7 +187,7 @@ rh_shard_acl_schema(Oid shell, const char *quoted_schema)
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for the schema of relation %u", shell);
-	context.roles = list_make2_oid(owner_of(shell),
+	context.roles = list_make2_oid(rh_shard_ddl_owner(shell),
 								   ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner);
 	acl = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
 	if (!isnull)
@@ -217,7 +217,7 @@ rh_shard_acl_table(Oid shell, const char *shard)
 	GrantContext context = {NIL, shard, ""};
 
 	context.statements = list_make1(psprintf("ALTER TABLE %s OWNER TO %s", shard,
-											 grantee_name(owner_of(shell))));
+											 grantee_name(rh_shard_ddl_owner(shell))));
 	each_table_grant(shell, add_grants, &context, &context);
 	return context.statements;
 }
@@ -234,7 +234,7 @@ add_role(const AclItem *item, void *arg)
 List *
 rh_shard_ddl_roles(Oid shell)
 {
-	List	   *oids = list_make1_oid(owner_of(shell));
+	List	   *oids = list_make1_oid(rh_shard_ddl_owner(shell));
 	List	   *names = NIL;
 	ListCell   *lc;
 

@@ -512,9 +512,12 @@ replica_identity(Relation shell, const char *shard)
 	}
 }
 
-/* Extended statistics objects live in the bucket's schema, under their names. */
+/*
+ * Extended statistics objects, but for the old ones: they live in the bucket's
+ * schema, under their names.
+ */
 static List *
-statistics_objects(Relation shell, const RhPlacement *bucket)
+statistics_objects(Relation shell, const RhPlacement *bucket, List *old)
 {
 	List	   *statements = NIL;
 	ListCell   *lc;
@@ -529,6 +532,11 @@ statistics_objects(Relation shell, const RhPlacement *bucket)
 		char	   *text;
 		char	   *prefix;
 
+		if (list_member_oid(old, oid))
+		{
+			ReleaseSysCache(tuple);
+			continue;
+		}
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for statistics object %u", oid);
 		form = (Form_pg_statistic_ext) GETSTRUCT(tuple);
@@ -585,7 +593,7 @@ rh_shard_ddl_indexes(Oid shell, const RhPlacement *bucket, RhIndexSet set)
 	if (set != RH_INDEXES_OTHER)
 		statements = list_concat(statements, replica_identity(rel, shard));
 	if (set != RH_INDEXES_IDENTITY)
-		statements = list_concat(statements, statistics_objects(rel, bucket));
+		statements = list_concat(statements, statistics_objects(rel, bucket, NIL));
 	PopOverrideSearchPath();
 	relation_close(rel, AccessShareLock);
 	return statements;
@@ -785,6 +793,19 @@ rh_shard_ddl_new_objects(Oid shell, const RhPlacement *bucket, List *old_indexes
 			!list_member_oid(with_constraint, lfirst_oid(lc)))
 			statements = list_concat(statements,
 									 index_statements(rel, lfirst_oid(lc), NULL, bucket, shard));
+	PopOverrideSearchPath();
+	relation_close(rel, AccessShareLock);
+	return statements;
+}
+
+List *
+rh_shard_ddl_new_statistics(Oid shell, const RhPlacement *bucket, List *old)
+{
+	Relation	rel = relation_open(shell, AccessShareLock);
+	List	   *statements;
+
+	qualify_names();
+	statements = statistics_objects(rel, bucket, old);
 	PopOverrideSearchPath();
 	relation_close(rel, AccessShareLock);
 	return statements;

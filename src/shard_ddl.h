@@ -50,6 +50,7 @@ typedef enum RhIndexSet
  * role names: they must exist on the node.
  */
 extern List *rh_shard_ddl_roles(Oid shell);
+extern Oid	rh_shard_ddl_owner(Oid shell);
 
 /*
  * Raises 42704 with the role's and the node's name when one of the roles
@@ -92,6 +93,9 @@ extern List *rh_shard_ddl_constraint_oids(Oid shell);
 /* What creates the indexes and constraints of the shell that are not among the old ones. */
 extern List *rh_shard_ddl_new_objects(Oid shell, const RhPlacement *bucket, List *old_indexes,
 									  List *old_constraints);
+
+/* What creates the extended statistics of the shell that are not among the old ones. */
+extern List *rh_shard_ddl_new_statistics(Oid shell, const RhPlacement *bucket, List *old);
 
 /* What creates one trigger of the shell; replace: in the place of one of its name. */
 extern List *rh_shard_ddl_trigger(Oid shell, const RhPlacement *bucket, const char *name,

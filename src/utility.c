@@ -119,6 +119,7 @@ is_watched(Node *statement)
 		case T_ReindexStmt:
 		case T_GrantStmt:
 		case T_CreateStatsStmt:
+		case T_AlterStatsStmt:
 			return true;
 		default:
 			return false;
@@ -195,7 +196,10 @@ run_guarded(UtilityCall *call)
 	PG_TRY();
 	{
 		if (ddl != NULL)
+		{
 			scope.allowed = rh_ddl_tables(ddl);
+			scope.schema = rh_ddl_altered_schema(ddl);
+		}
 		if (statement == call->pstmt->utilityStmt)
 			run_next(call);
 		else if (statement != NULL)

@@ -162,7 +162,7 @@ CREATE FUNCTION t.catalog_query() RETURNS text LANGUAGE sql IMMUTABLE AS $f$ SEL
         SELECT concat_ws(' ', 'trigger', pg_get_triggerdef(oid), tgenabled)
         FROM pg_trigger WHERE tgrelid = REL::regclass AND NOT tgisinternal AND tgtype & 28 <> 0
         UNION ALL
-        SELECT concat_ws(' ', 'statistics', stxname, regexp_replace(pg_get_statisticsobjdef(oid), '^CREATE STATISTICS \S+', ''), stxstattarget, stxowner::regrole)
+        SELECT concat_ws(' ', 'statistics', stxname, regexp_replace(pg_get_statisticsobjdef(oid), '^CREATE STATISTICS ("[^"]*"|\w+)\.("[^"]*"|\w+)', ''), stxstattarget, stxowner::regrole)
         FROM pg_statistic_ext WHERE stxrelid = REL::regclass
         UNION ALL
         SELECT concat_ws(' ', 'policy', polname, polcmd, polpermissive, polroles::regrole[], pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
@@ -189,7 +189,8 @@ BEGIN
             CONTINUE;
         END IF;
         -- the bucket's schemas are called as the shell's
-        shard.result := regexp_replace(shard.result, '"?(\m[a-z]\w*)_[0-9]{6,}(_[0-9]+)?"?\.', '\1.', 'g');
+        shard.result := regexp_replace(regexp_replace(shard.result, '"([^"]+)_[0-9]{6,}(_[0-9]+)?"\.', '"\1".', 'g'),
+                                       '(\m[a-z]\w*)_[0-9]{6,}(_[0-9]+)?\.', '\1.', 'g');
         RETURN QUERY SELECT format('shard %s lacks: %s', shard.shardid, l)
                      FROM (SELECT regexp_split_to_table(shell, E'\n') EXCEPT ALL SELECT regexp_split_to_table(shard.result, E'\n')) d(l);
         RETURN QUERY SELECT format('shard %s has: %s', shard.shardid, l)
