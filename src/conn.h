@@ -57,6 +57,7 @@ typedef struct RhStatement
 	RhAccess	access;
 	bool		alone_ok;		/* may go out without BEGIN when the transaction
 								 * allows it: nothing else hangs on it */
+	bool		in_function;	/* one of many, probably: its answer is polled for */
 	int			nparams;		/* parameters, in the worker's $n order */
 	const Oid  *param_types;	/* built-in type OIDs, or 0 to let it infer */
 	const char *const *param_values;	/* NULL: a null */

@@ -346,7 +346,8 @@ send_statement(RouterScanState *state)
 	statement->bucket_id = state->placement.bucket_id;
 	statement->generation = state->placement.generation;
 	statement->access = state->access;
-	statement->alone_ok = is_whole_command(estate) &&
+	statement->in_function = !is_whole_command(estate);
+	statement->alone_ok = !statement->in_function &&
 		!(state->access == RH_WRITE && rh_local_reference_in_group(state->colocation_id));
 	statement->nparams = shape->nvalues;
 	statement->param_types = shape->types;

@@ -19,10 +19,12 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "port/pg_bswap.h"
 #include "src/wire.h"
 #include "utils/memutils.h"
@@ -31,8 +33,14 @@
 #define LARGE_BUFFER (256 * 1024)
 #define CANCEL_PROBE_MS 1000
 
+/* After polling in vain so many waits sleep at once, twice as many each time. */
+#define POLL_PENALTY_FIRST 4
+#define POLL_PENALTY_LAST 1024
+
 /* A buffer that a large value has made longer than this is given back after it. */
 #define KEPT_BUFFER (1024 * 1024)
+
+int			rh_wire_poll_time = 100;
 
 bool		(*rh_wire_notice_hook) (const RhErrorFields *fields) = NULL;
 
@@ -422,6 +430,44 @@ forward_notice(const char *body)
 			 fields.hint ? errhint("%s", fields.hint) : 0));
 }
 
+/*
+ * Poll for an answer that is due in a moment: to sleep and to be woken again
+ * takes about as long as a short statement on a near node, and statements of a
+ * function come one after the other.  Others who want the processor get it
+ * between two looks; where that, or the node, takes too long, polling is given
+ * up for a growing number of waits.
+ */
+static int
+poll_socket(RhWire *wire)
+{
+	instr_time	start;
+	instr_time	now;
+	int			n;
+
+	if (wire->poll_skip > 0)
+	{
+		wire->poll_skip--;
+		return 0;
+	}
+	INSTR_TIME_SET_CURRENT(start);
+	do
+	{
+		n = receive_some(wire);
+		if (n != 0)
+		{
+			wire->poll_penalty = 0;
+			return n;
+		}
+		sched_yield();
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, start);
+	} while (INSTR_TIME_GET_MICROSEC(now) < (uint64) rh_wire_poll_time);
+	wire->poll_penalty = wire->poll_penalty == 0 ? POLL_PENALTY_FIRST :
+		Min(wire->poll_penalty * 2, POLL_PENALTY_LAST);
+	wire->poll_skip = wire->poll_penalty;
+	return 0;
+}
+
 RhWireStatus
 rh_wire_next(RhWire *wire, RhWaitMode mode, TimestampTz deadline, RhMessage *message)
 {
@@ -461,6 +507,8 @@ rh_wire_next(RhWire *wire, RhWaitMode mode, TimestampTz deadline, RhMessage *mes
 		/* the first bytes of an answer are never there yet; more often are */
 		if (wire->eager || wire->ssl != NULL)
 			n = receive_some(wire);
+		if (n == 0 && wire->may_poll && mode == RH_WAIT_NORMAL)
+			n = poll_socket(wire);
 		if (n == 0)
 		{
 			wire->eager = true;

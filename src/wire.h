@@ -47,6 +47,9 @@ typedef struct RhWire
 	int			patience;		/* ms; in normal mode a wait without a deadline ends
 								 * after it, too; 0: never */
 	bool		eager;			/* try to receive before waiting */
+	bool		may_poll;		/* poll for the answer for a while before sleeping */
+	int			poll_skip;		/* waits that sleep at once, since polling has not paid .. */
+	int			poll_penalty;	/* .. as many as that the next time */
 	bool		lost;
 	char	   *in;				/* receive buffer, one byte longer than in_size */
 	int			in_start;		/* first byte not handed out */
@@ -126,6 +129,9 @@ rh_wire_put_string(RhWire *wire, const char *s)
 {
 	appendBinaryStringInfo(&wire->out, s, strlen(s) + 1);
 }
+
+/* rehouse.poll_time: microseconds of polling before a sleep; 0: none. */
+extern int	rh_wire_poll_time;
 
 /* Send what is in the send buffer; deadline 0: none. */
 extern RhWireStatus rh_wire_flush(RhWire *wire, RhWaitMode mode, TimestampTz deadline);
