@@ -150,6 +150,24 @@ for my $case ([ 'commit-after-prepare', 0 ], [ 'commit-before-commit-prepared', 
 	is(orphans(), 0, 'no orphans');
 }
 
+# the rows that the shells still have: one notice for each further table, and not while a local one needs them
+{
+	$c->query('CREATE TABLE p2 (k int, id int, n int, PRIMARY KEY (k, id), FOREIGN KEY (k, id) REFERENCES p);
+		CREATE TABLE p3 (k int, id int, FOREIGN KEY (k, id) REFERENCES p2)');
+	$s1->query('INSERT INTO p2 SELECT k, id FROM p; INSERT INTO p3 SELECT k, id FROM p');
+	$c->query("SELECT create_distributed_table('p2', 'k', colocate_with => 'p')");
+	my ($rows, $messages) = $s1->try("SELECT truncate_local_data_after_distributing_table('p')");
+	like($messages, qr/55000: cannot truncate local data of table "p" because table "(loc|p3)" references it/, 'a local table references one of them');
+	cmp_ok($c->query("SELECT least(pg_relation_size('p'), pg_relation_size('p2'))"), '>', 0, 'nothing is emptied');
+	$c->query("SELECT create_distributed_table('p3', 'k', colocate_with => 'p')");
+	$c->query('CREATE TABLE kept AS SELECT * FROM loc; ALTER TABLE loc DROP CONSTRAINT loc_k_id_fkey; TRUNCATE loc');
+	($rows, $messages) = $s1->try("SELECT truncate_local_data_after_distributing_table('p')");
+	is(join(' ', $messages =~ /truncate cascades to table "(\w+)"/g), 'p2 p3', 'a notice for each further table');
+	is($c->query("SELECT pg_relation_size('p') + pg_relation_size('p2') + pg_relation_size('p3')"), '0', 'all are empty here');
+	is($c->query('SELECT count(*) FROM p2 JOIN p USING (k, id)'), $c->query('SELECT count(*) FROM p'), 'and not on the nodes');
+	$c->query('INSERT INTO loc SELECT * FROM kept; ALTER TABLE loc ADD CONSTRAINT loc_k_id_fkey FOREIGN KEY (k, id) REFERENCES p; DROP TABLE p3, p2, kept');
+}
+
 # everybody at once, while the shards move
 {
 	my $seconds = 4;
