@@ -123,7 +123,6 @@ static bool
 prepare_walker(Node *node, void *context)
 {
 	Query	   *query = (Query *) node;
-	ListCell   *cell;
 
 	if (node == NULL)
 		return false;
@@ -137,12 +136,74 @@ prepare_walker(Node *node, void *context)
 						get_rel_name(rt_fetch(query->resultRelation, query->rtable)->relid)),
 				 errhint("Run the change as a statement of its own, or tie all tables of the statement to one value of their distribution columns.")));
 	move_row_marks(query);
-	if (query->rowMarks != NIL || query->commandType == CMD_UPDATE ||
-		query->commandType == CMD_DELETE || query->commandType == CMD_MERGE)
-		foreach(cell, query->rtable)
-			if (is_sharded_entry(lfirst(cell)))
-				wrap_relation(lfirst(cell));
 	return query_tree_walker(query, prepare_walker, context, 0);
+}
+
+/* SELECT all columns FROM the call that stands for a part, in place of the call itself. */
+static void
+wrap_part(RangeTblEntry *rte)
+{
+	RangeTblFunction *function = linitial_node(RangeTblFunction, rte->functions);
+	RangeTblEntry *inner = copyObject(rte);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	Query	   *query = makeNode(Query);
+	AttrNumber	column = 0;
+	ListCell   *cell;
+
+	ref->rtindex = 1;
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(inner);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	foreach(cell, function->funccoltypes)
+	{
+		column++;
+		query->targetList =
+			lappend(query->targetList,
+					makeTargetEntry((Expr *) makeVar(1, column, lfirst_oid(cell),
+													 list_nth_int(function->funccoltypmods, column - 1),
+													 list_nth_oid(function->funccolcollations, column - 1), 0),
+									column,
+									pstrdup(strVal(list_nth(rte->eref->colnames, column - 1))), false));
+	}
+	rte->rtekind = RTE_SUBQUERY;
+	rte->functions = NIL;
+	rte->subquery = query;
+	rte->security_barrier = true;
+}
+
+/*
+ * In a statement that locks or changes local rows the executor keeps a row of
+ * every relation, to look at it again when a local row has changed meanwhile.
+ * That goes for the relations of sub-selects too, which the planner may pull up.
+ */
+static bool
+keep_rows_walker(Node *node, void *keeps)
+{
+	Query	   *query = (Query *) node;
+	bool		keeps_here;
+	ListCell   *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, keep_rows_walker, keeps);
+	keeps_here = *(bool *) keeps || query->rowMarks != NIL || query->commandType == CMD_UPDATE ||
+		query->commandType == CMD_DELETE || query->commandType == CMD_MERGE;
+	(void) query_tree_walker(query, keep_rows_walker, &keeps_here, 0);
+	if (!keeps_here)
+		return false;
+	foreach(cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (is_sharded_entry(rte))
+			wrap_relation(rte);
+		else if (rh_pushdown_part_of(rte) != NULL)
+			wrap_part(rte);
+	}
+	return false;
 }
 
 /*
@@ -179,6 +240,7 @@ plan_over_nodes(Query *parse, const char *query_string, int cursor_options,
 	bool		depends_on_role;
 	List	   *parts;
 	List	   *before;
+	bool		keeps_rows = false;
 	PlannedStmt *stmt;
 
 	extract_query_dependencies((Node *) parse, &relations, &items, &depends_on_role);
@@ -186,6 +248,8 @@ plan_over_nodes(Query *parse, const char *query_string, int cursor_options,
 	before = rh_pushdown_enter(parts);
 	PG_TRY();
 	{
+		(void) keep_rows_walker((Node *) parse, &keeps_rows);
+
 		/* a parallel worker has no connections */
 		stmt = standard_planner(parse, query_string, cursor_options & ~CURSOR_OPT_PARALLEL_OK,
 								bound_params);

@@ -150,6 +150,22 @@ for my $case ([ 'commit-after-prepare', 0 ], [ 'commit-before-commit-prepared', 
 	is(orphans(), 0, 'no orphans');
 }
 
+# a local row that has changed meanwhile is looked at again, beside the distributed rows that it was joined with
+{
+	$c->query('CREATE TABLE seen (k int PRIMARY KEY, n int); INSERT INTO seen SELECT k, 0 FROM generate_series(100, 110) k');
+	for my $source ('WHERE k IN (SELECT k FROM p)', 'FROM p WHERE p.k = seen.k AND p.id = 1', 'FROM (SELECT k, count(*) FROM p GROUP BY k) x WHERE x.k = seen.k',
+		'WHERE EXISTS (SELECT FROM p JOIN p q USING (k, id) WHERE p.k = seen.k)')
+	{
+		$c->query('UPDATE seen SET n = 0');
+		$s1->query('BEGIN; UPDATE seen SET n = n + 1 WHERE k = 105');
+		$s2->send("UPDATE seen SET n = n + 10 $source");
+		$c->poll(q{SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'});
+		$s1->query('COMMIT');
+		is(($s2->finish)[1], '', "$source: no error");
+		is($c->query('SELECT string_agg(n::text, \',\' ORDER BY k) FROM seen'), '10,10,10,10,10,11,10,10,10,10,10', 'nor a row too few');
+	}
+}
+
 # the rows that the shells still have: one notice for each further table, and not while a local one needs them
 {
 	$c->query('CREATE TABLE p2 (k int, id int, n int, PRIMARY KEY (k, id), FOREIGN KEY (k, id) REFERENCES p);

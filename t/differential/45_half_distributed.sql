@@ -178,3 +178,17 @@ ALTER TABLE names ADD FOREIGN KEY (store_id) REFERENCES stores ON DELETE CASCADE
 DELETE FROM stores WHERE store_id = 7
 
 SELECT * FROM names
+
+UPDATE names SET category = 'sold' WHERE store_id IN (SELECT store_id FROM line_items GROUP BY store_id HAVING sum(quantity) > 100)
+
+UPDATE names SET category = category || '!' WHERE store_id IN (SELECT o.store_id FROM orders o JOIN line_items l USING (store_id, order_id) WHERE l.quantity > 14)
+
+UPDATE names n SET category = category || '?' WHERE EXISTS (SELECT FROM orders o WHERE o.store_id = n.store_id AND o.order_id = 5)
+
+WITH x AS (SELECT store_id, max(amount) m FROM line_items GROUP BY 1) UPDATE names n SET category = x.m::text FROM x WHERE x.store_id = n.store_id AND n.store_id > 8
+
+DELETE FROM names n USING (SELECT store_id FROM line_items WHERE quantity = 15 GROUP BY store_id) x, orders o WHERE x.store_id = n.store_id AND o.store_id = n.store_id AND o.order_id = 1 AND n.store_id = 9
+
+SELECT n.store_id FROM names n JOIN (SELECT store_id, count(*) FROM line_items GROUP BY 1) x USING (store_id) WHERE n.store_id IN (SELECT store_id FROM orders) FOR UPDATE OF n
+
+SELECT * FROM names
