@@ -127,8 +127,8 @@ check_result(RhTransfer *t, RhTransferNode *node, PGresult *result, bool expect_
 		PQclear(result);
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("a change of bucket %u met %s rows of its copy instead of one",
-						t->spec->source_bucket, rows),
+				 errmsg("a change of %s met %s rows of its copy instead of one",
+						rh_transfer_subject(t->spec), rows),
 				 errhint("Somebody may have changed the copy directly on its node. Undo the job and start it again.")));
 	}
 	PQclear(result);
@@ -423,23 +423,46 @@ hash_key(const RhTransferTable *table, char *text)
 	return (int32) hash;
 }
 
-/* The target that a row change belongs to. */
+/* The target that a row belongs to. */
 static int
-target_of(RhTransfer *t, ApplyRelation *relation, const RhChange *change)
+target_of_row(RhTransfer *t, ApplyRelation *relation, const RhTuple *row)
 {
-	const RhTuple *row;
-	int			key;
+	int			key = key_column(relation);
 
-	if (t->spec->ntargets == 1)
-		return 0;
-	key = key_column(relation);
-	row = change->kind == RH_CHANGE_DELETE ? &change->old_tuple : &change->new_tuple;
-	if (row->kinds[key] == 'u')
-		row = &change->old_tuple;
+	if (row->kinds != NULL && row->kinds[key] == 'n')
+		rh_transfer_refuse_null_key(relation->table);
 	if (row->kinds == NULL || row->kinds[key] != 't')
 		elog(ERROR, "a change without its distribution column's value");
 	return rh_transfer_route(t->spec, hash_key(relation->table,
 											   pnstrdup(row->values[key], row->lengths[key])));
+}
+
+/* The target that a row change belongs to; of an UPDATE, where the new row does. */
+static int
+target_of(RhTransfer *t, ApplyRelation *relation, const RhChange *change)
+{
+	const RhTuple *row;
+
+	if (t->spec->ntargets == 1)
+		return 0;
+	row = change->kind == RH_CHANGE_DELETE ? &change->old_tuple : &change->new_tuple;
+	if (row->kinds[key_column(relation)] == 'u')
+		row = &change->old_tuple;
+	return target_of_row(t, relation, row);
+}
+
+/*
+ * The target that an UPDATE takes its row from.  In a table that is not
+ * distributed yet the key may be changed; it is a part of every replica
+ * identity, so the old one has come with the change.
+ */
+static int
+old_target_of(RhTransfer *t, ApplyRelation *relation, const RhChange *change, int target)
+{
+	if (t->spec->ntargets == 1 || change->kind != RH_CHANGE_UPDATE ||
+		change->old_kind == 0)
+		return target;
+	return target_of_row(t, relation, &change->old_tuple);
 }
 
 /* Has this node seen the source transaction under way in an earlier run? */
@@ -461,15 +484,68 @@ find_relation(RhTransfer *t, Oid relid)
 	return relation;
 }
 
+/* The new row of an UPDATE, with the values that were too large to be sent again. */
+static RhTuple
+whole_row(ApplyRelation *relation, const RhChange *change)
+{
+	RhTuple		row = change->new_tuple;
+
+	row.kinds = palloc(relation->ncolumns);
+	memcpy(row.kinds, change->new_tuple.kinds, relation->ncolumns);
+	for (int i = 0; i < relation->ncolumns; i++)
+	{
+		if (row.kinds[i] != 'u')
+			continue;
+		if (change->old_kind != 'O')
+			ereport(ERROR,
+					(errcode(RH_ERRCODE_YIELD),
+					 errmsg("a row of table %s has changed its shard, and not all of it is in the change stream",
+							relation->table->source)));
+		row.kinds[i] = change->old_tuple.kinds[i];
+		row.values[i] = change->old_tuple.values[i];
+		row.lengths[i] = change->old_tuple.lengths[i];
+	}
+	return row;
+}
+
+/* An UPDATE that takes a row to another target. */
+static void
+apply_rekeyed(RhTransfer *t, ApplyRelation *relation, const RhChange *change, int from, int to)
+{
+	Builder		b;
+
+	if (!node_has_it(t, t->target_node[from]))
+	{
+		start_builder(&b, relation, t, from, (char) RH_CHANGE_DELETE);
+		appendStringInfo(&b.sql, "DELETE FROM ONLY %s", relation->table->targets[from]);
+		build_where(&b, relation, from, change);
+		send_built(t, t->target_node[from], &b, true);
+	}
+	if (!node_has_it(t, t->target_node[to]))
+	{
+		RhTuple		row = whole_row(relation, change);
+
+		start_builder(&b, relation, t, to, (char) RH_CHANGE_INSERT);
+		build_insert(&b, relation, to, &row);
+		send_built(t, t->target_node[to], &b, true);
+	}
+}
+
 static void
 apply_row(RhTransfer *t, const RhChange *change)
 {
 	ApplyRelation *relation = find_relation(t, change->relid);
 	int			target = target_of(t, relation, change);
+	int			old_target = old_target_of(t, relation, change, target);
 	int			n = t->target_node[target];
 	Builder		b;
 
 	t->apply->changes++;
+	if (old_target != target)
+	{
+		apply_rekeyed(t, relation, change, old_target, target);
+		return;
+	}
 	if (node_has_it(t, n))
 		return;
 	start_builder(&b, relation, t, target, (char) change->kind);

@@ -30,6 +30,7 @@
 #include "src/catalog.h"
 #include "src/conn.h"
 #include "src/ddl_concurrent.h"
+#include "src/rehouse.h"
 #include "src/shell_index.h"
 #include "src/xact.h"
 #include "storage/latch.h"
@@ -109,7 +110,7 @@ add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 	" FROM rehouse.cleanup c"
 #define ROW_ORDER \
 	" ORDER BY pg_catalog.array_position(ARRAY['slot', 'publication', 'identity_default'," \
-	" 'identity_nothing', 'progress', 'indexes', 'table', 'schema'], object_kind), node_id, cleanup_id"
+	" 'identity_nothing', 'progress', 'indexes', 'table', 'schema', 'empty_schema'], object_kind), node_id, cleanup_id"
 
 /* The rows of all that may go. */
 static List *
@@ -213,9 +214,9 @@ open_link(int32 node_id)
 	MemoryContext caller = CurrentMemoryContext;
 	PGconn	   *link;
 
-	StartTransactionCommand();
+	rh_transfer_start_xact();
 	link = rh_link_open_node(node_id, NULL);
-	CommitTransactionCommand();
+	rh_transfer_commit_xact();
 	MemoryContextSwitchTo(caller);
 	PQclear(rh_link_exec(link, "SET client_min_messages = error; SET search_path = pg_catalog;"
 						 " SET statement_timeout = 0", 0));
@@ -408,6 +409,8 @@ remove_object(PGconn *link, const CleanupRow *row)
 		tidy_indexes(link, row);
 	else if (strcmp(row->kind, "table") == 0)
 		drop_table(link, row);
+	else if (strcmp(row->kind, "empty_schema") == 0)
+		exec_with_tries(link, psprintf("DROP SCHEMA IF EXISTS %s RESTRICT", quote_identifier(row->name)));
 	else
 		exec_with_tries(link, psprintf("ALTER TABLE IF EXISTS %s REPLICA IDENTITY %s", row->name,
 									   strcmp(row->kind, "identity_nothing") == 0 ? "NOTHING" : "DEFAULT"));
@@ -417,8 +420,8 @@ remove_object(PGconn *link, const CleanupRow *row)
  * End sessions that a mover has left on a node: they carry the transfer's
  * name.  Returns when they are gone.
  */
-void
-rh_cleanup_orphans(int32 node_id, const char *name)
+static void
+end_orphans(int32 node_id, const char *name)
 {
 	PGconn	   *link = open_link(node_id);
 	char	   *sql = psprintf("SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))"
@@ -442,12 +445,18 @@ rh_cleanup_orphans(int32 node_id, const char *name)
 	rh_link_close(link);
 }
 
-/* Decide the prepared branches that a mover has left on a node. */
+/*
+ * After a mover's death: no session of its is left on the node, and prepared
+ * branches are decided.  The coordinator's own part is no branch.
+ */
 void
-rh_cleanup_recover(int32 node_id)
+rh_cleanup_settle(int32 node_id, const char *name)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
+	end_orphans(node_id, name);
+	if (node_id == RH_COORDINATOR_NODE)
+		return;
 	rh_transfer_start_xact();
 	(void) rh_xact_recover_node(node_id);
 	rh_transfer_commit_xact();
@@ -680,7 +689,7 @@ clean_node(int32 node_id, List *rows)
 /* What is on a node with this cluster's name, by kind. */
 typedef struct Sweep
 {
-	RhNode	   *node;
+	int32		node_id;
 	char		prefix[RH_TRANSFER_NAME_LEN];
 } Sweep;
 
@@ -708,7 +717,7 @@ static void
 sweep_node(void *arg)
 {
 	Sweep	   *sweep = arg;
-	PGconn	   *link = open_link(sweep->node->node_id);
+	PGconn	   *link = open_link(sweep->node_id);
 	const char *prefix = quote_literal_cstr(sweep->prefix);
 	List	   *slots = query_column(link,
 		psprintf("SELECT slot_name FROM pg_catalog.pg_replication_slots"
@@ -727,6 +736,26 @@ sweep_node(void *arg)
 			exec_with_tries(link, psprintf("DROP PUBLICATION IF EXISTS %s",
 										   quote_identifier(lfirst(lc))));
 	rh_link_close(link);
+}
+
+/* Is there a slot or publication of ours on the coordinator itself? */
+static bool
+has_ours(const Sweep *sweep)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(sweep->prefix)};
+	bool		isnull;
+
+	rh_transfer_start_xact();
+	(void) rh_catalog_int8("SELECT 1 FROM pg_catalog.pg_publication"
+						   " WHERE pg_catalog.starts_with(pubname::pg_catalog.text, $1)"
+						   " UNION ALL SELECT 1 FROM pg_catalog.pg_replication_slots"
+						   " WHERE pg_catalog.starts_with(slot_name::pg_catalog.text, $1) LIMIT 1",
+						   1, types, values, &isnull);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	return !isnull;
 }
 
 /* The nodes, and what is ours on them by name. */
@@ -770,11 +799,17 @@ rh_cleanup_run_once(void)
 	for (int i = 0; i < count; i++)
 		detach_node(nodes[i].node_id, ready);
 	if (ready != NIL && await_routed())
+	{
+		left -= clean_node(RH_COORDINATOR_NODE, ready);
 		for (int i = 0; i < count; i++)
 			left -= clean_node(nodes[i].node_id, ready);
+	}
+	sweep.node_id = RH_COORDINATOR_NODE;
+	if (has_ours(&sweep) && !guarded(sweep_node, &sweep, &message))
+		ereport(DEBUG1, (errmsg_internal("sweep of the coordinator: %s", message)));
 	for (int i = 0; i < count; i++)
 	{
-		sweep.node = &nodes[i];
+		sweep.node_id = nodes[i].node_id;
 		if (nodes[i].is_active && !guarded(sweep_node, &sweep, &message))
 			ereport(DEBUG1, (errmsg_internal("sweep of node %d: %s", nodes[i].node_id, message)));
 	}

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * cutover.c
- *	  The moment in which a bucket changes its place.
+ *	  The moment in which a bucket changes its place, or tables become
+ *	  distributed.
  *
  * One attempt goes so; what does not come in time ends it, and everything is
  * taken back, while the stream goes on:
@@ -18,6 +19,11 @@
  *	  6. the catalog, PREPARE on all nodes, the coordinator's commit, COMMIT
  *		 PREPARED, publish
  *
+ * Where the source is the coordinator itself, its tables are locked since the
+ * beginning (2), the mover's own transaction takes the lock of 4, and there is no
+ * fence: whoever gets to write after that sees by the catalog that they are
+ * distributed.
+ *
  * Steps 4 to 6 are the pause, with the queueing of 3.  The last rows are
  * committed on the targets before 6 in ordinary transactions: a reader that is
  * routed by the new map finds them, whatever becomes of the branches, which
@@ -30,6 +36,7 @@
 #include "access/xact.h"
 #include "bgw/apply.h"
 #include "bgw/transfer_private.h"
+#include "bgw/transit.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
@@ -84,7 +91,7 @@ open_branches(RhTransfer *t)
 {
 	if (t->ntables == 0)
 		return;
-	if (t->source_branch == NULL)
+	if (t->source_branch == NULL && t->spec->kind == RH_TRANSFER_BUCKET)
 		t->source_branch = rh_transfer_link(t, t->spec->source_node, false);
 	for (int n = 0; n < t->nnodes; n++)
 	{
@@ -111,11 +118,14 @@ roll_back_branches(RhTransfer *t)
 	roll_back(t->source_branch);
 }
 
-/* Lock the source's tables against vacuum, DDL and TRUNCATE. */
+/*
+ * Lock the source's tables against vacuum, DDL and TRUNCATE.  Shells have been
+ * locked all the time.
+ */
 static bool
 prelock_source(RhTransfer *t)
 {
-	if (t->ntables == 0)
+	if (t->ntables == 0 || t->spec->kind == RH_TRANSFER_TABLES)
 		return true;
 	if (try_locking(t->source_branch,
 					psprintf("BEGIN; SET LOCAL lock_timeout = %d;"
@@ -195,8 +205,10 @@ static char *
 name_gate_holder(RhTransfer *t)
 {
 	int		   *pids;
-	int			count = rh_gate_holders(t->spec->colocation_id, t->spec->source_bucket, &pids);
+	int			count = 0;
 
+	for (int g = 0; count == 0 && g < Max(t->ngates, 1); g++)
+		count = rh_gate_holders(t->spec->colocation_id, t->ngates > 0 ? t->gates[g] : 0, &pids);
 	for (int i = 0; i < count; i++)
 	{
 		const char *activity;
@@ -204,9 +216,10 @@ name_gate_holder(RhTransfer *t)
 		if (pids[i] == MyProcPid)
 			continue;
 		activity = pgstat_get_backend_current_activity(pids[i], false);
-		return psprintf("writers of the bucket: process %d (%.60s)", pids[i], activity);
+		return psprintf("writers of %s: process %d (%.60s)", rh_transfer_subject(t->spec), pids[i],
+						activity);
 	}
-	return pstrdup("writers of the bucket");
+	return psprintf("writers of %s", rh_transfer_subject(t->spec));
 }
 
 /*
@@ -216,7 +229,6 @@ name_gate_holder(RhTransfer *t)
 static bool
 enter_gate(RhTransfer *t, instr_time *pause)
 {
-	uint32		bucket = t->spec->source_bucket;
 	char	   *holder;
 	MemoryContext caller = CurrentMemoryContext;
 
@@ -224,7 +236,7 @@ enter_gate(RhTransfer *t, instr_time *pause)
 	{
 		rh_transfer_start_xact();
 		INSTR_TIME_SET_CURRENT(*pause);
-		if (rh_gate_try_exclusive(t->spec->colocation_id, &bucket, 1))
+		if (rh_gate_try_exclusive(t->spec->colocation_id, t->gates, t->ngates))
 			return true;
 		rh_transfer_commit_xact();
 		MemoryContextSwitchTo(caller);
@@ -235,7 +247,7 @@ enter_gate(RhTransfer *t, instr_time *pause)
 	}
 	rh_transfer_start_xact();
 	INSTR_TIME_SET_CURRENT(*pause);
-	if (rh_gate_exclusive(t->spec->colocation_id, &bucket, 1, rh_cutover_lock_timeout))
+	if (rh_gate_exclusive(t->spec->colocation_id, t->gates, t->ngates, rh_cutover_lock_timeout))
 		return true;
 	rh_transfer_note_pause(t, *pause);
 	holder = MemoryContextStrdup(caller, name_gate_holder(t));
@@ -261,12 +273,18 @@ budget_left(instr_time pause)
 static bool
 drain_source(RhTransfer *t, instr_time pause)
 {
+	int			limit = Min(rh_cutover_lock_timeout, budget_left(pause));
+
 	if (t->ntables == 0)
 		return true;
-	if (!try_locking(t->source_branch,
-					 psprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN EXCLUSIVE MODE",
-							  Min(rh_cutover_lock_timeout, budget_left(pause)),
-							  rh_transfer_table_list(t, -1))))
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+	{
+		if (!rh_transit_lock_writers(t, limit))
+			return false;
+	}
+	else if (!try_locking(t->source_branch,
+						  psprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN EXCLUSIVE MODE",
+								   limit, rh_transfer_table_list(t, -1))))
 		return false;
 	rh_debug_point("transfer-cutover-locked");
 	rh_changes_send_marker(t);
@@ -324,6 +342,15 @@ append_fence(RhTransfer *t, StringInfo sql)
 	}
 }
 
+static void
+append_statements(StringInfo sql, List *statements)
+{
+	ListCell   *lc;
+
+	foreach(lc, statements)
+		appendStringInfo(sql, "%s;\n", (char *) lfirst(lc));
+}
+
 /* What each node's branch has to do, after SET LOCAL lock_timeout. */
 static char *
 branch_ddl(RhTransfer *t, PGconn *branch, instr_time pause)
@@ -334,12 +361,10 @@ branch_ddl(RhTransfer *t, PGconn *branch, instr_time pause)
 	appendStringInfo(&sql, "SET LOCAL lock_timeout = %d;\n", budget_left(pause));
 	for (int i = 0; i < t->spec->ntargets; i++)
 	{
-		ListCell   *lc;
-
 		if (t->nodes[t->target_node[i]].branch != branch)
 			continue;
-		foreach(lc, t->ddl[i].cutover)
-			appendStringInfo(&sql, "%s;\n", (char *) lfirst(lc));
+		append_statements(&sql, t->ddl[i].arrive);
+		append_statements(&sql, t->ddl[i].cutover);
 	}
 	if (branch == t->source_branch)
 		append_fence(t, &sql);
@@ -352,12 +377,13 @@ distinct_branches(RhTransfer *t, PGconn **links, int32 *node_ids)
 {
 	int			count = 0;
 
-	if (t->source_branch == NULL)
-		return 0;
-	links[count] = t->source_branch;
-	node_ids[count++] = t->spec->source_node;
+	if (t->source_branch != NULL)
+	{
+		links[count] = t->source_branch;
+		node_ids[count++] = t->spec->source_node;
+	}
 	for (int n = 0; n < t->nnodes; n++)
-		if (t->nodes[n].branch != t->source_branch)
+		if (t->nodes[n].branch != NULL && t->nodes[n].branch != t->source_branch)
 		{
 			links[count] = t->nodes[n].branch;
 			node_ids[count++] = t->nodes[n].node_id;

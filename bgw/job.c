@@ -353,6 +353,8 @@ rh_job_create(const char *kind, const char *args, Oid userid)
 		return rh_job_create_isolation(args, userid);
 	if (strcmp(kind, "split") == 0)
 		return rh_job_create_split(args, userid);
+	if (strcmp(kind, "distribute") == 0)
+		return rh_job_create_distribution(args, userid);
 	elog(ERROR, "unknown kind of job: \"%s\"", kind);
 }
 

@@ -73,6 +73,9 @@ extern RhNode rh_job_find_node(int32 node_id);
 extern RhPlacement rh_job_find_shard(int64 shard_id);
 extern void rh_job_check_target(const RhNode *node);
 
+/* bgw/distribute.c, in the keeper, in a transaction. */
+extern RhAnswer rh_job_create_distribution(const char *args, Oid userid);
+
 /*
  * bgw/job.c, in the keeper: for those who make jobs.  Insert the job's row; add
  * a step that moves a bucket; say that all its steps are there; make sure that

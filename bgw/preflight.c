@@ -41,6 +41,13 @@ link_name(PGconn *link)
 	return psprintf("%s:%s", PQhost(link), PQport(link));
 }
 
+/* The coordinator's own connection may be by a socket. */
+static const char *
+source_name(RhTransfer *t)
+{
+	return t->spec->kind == RH_TRANSFER_TABLES ? "coordinator" : link_name(t->source);
+}
+
 /* A column of a query of one row of booleans. */
 static bool
 is_true(PGresult *result, int column)
@@ -51,7 +58,7 @@ is_true(PGresult *result, int column)
 static void
 check_source(RhTransfer *t, Lacks *lacks)
 {
-	const char *node = link_name(t->source);
+	const char *node = source_name(t);
 	PGresult   *result = rh_link_exec(t->source,
 		"SELECT pg_catalog.current_setting('wal_level') = 'logical',"
 		" pg_catalog.current_setting('max_replication_slots')::pg_catalog.int4 >"
@@ -97,15 +104,15 @@ check_source_tables(RhTransfer *t, Lacks *lacks)
 		if (PQntuples(result) == 0)
 			add_lack(lacks,
 					 psprintf("Table %s does not exist on node \"%s\".", t->tables[i].source,
-							  link_name(t->source)),
+							  source_name(t)),
 					 "Restore the node, or what has been dropped there by hand.");
 		else if (!is_true(result, 0))
 			add_lack(lacks,
 					 psprintf("Table %s on node \"%s\" belongs to role \"%s\".", t->tables[i].source,
-							  link_name(t->source), PQgetvalue(result, 0, 1)),
+							  source_name(t), PQgetvalue(result, 0, 1)),
 					 psprintf("GRANT %s TO %s on node \"%s\".",
 							  quote_identifier(PQgetvalue(result, 0, 1)),
-							  quote_identifier(PQgetvalue(result, 0, 2)), link_name(t->source)));
+							  quote_identifier(PQgetvalue(result, 0, 2)), source_name(t)));
 		PQclear(result);
 	}
 }
@@ -184,7 +191,8 @@ rh_transfer_preflight(RhTransfer *t)
 	initStringInfo(&lacks.hint);
 	check_source(t, &lacks);
 	check_source_tables(t, &lacks);
-	check_two_phase(t->source, &lacks);
+	if (t->spec->kind == RH_TRANSFER_BUCKET)
+		check_two_phase(t->source, &lacks);
 	for (int n = 0; n < t->nnodes; n++)
 	{
 		check_target(t->nodes[n].apply, &lacks);
@@ -196,7 +204,7 @@ rh_transfer_preflight(RhTransfer *t)
 	if (lacks.count > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot transfer bucket %u", t->spec->source_bucket),
+				 errmsg("cannot transfer %s", rh_transfer_subject(t->spec)),
 				 errdetail_internal("%s", lacks.detail.data),
 				 errhint("%s", lacks.hint.data)));
 }

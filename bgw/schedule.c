@@ -49,9 +49,12 @@ typedef struct Candidate
 {
 	int64		step_id;
 	int64		job_id;
-	int64		bucket_id;
+	int64		bucket_id;		/* 0: not one bucket's */
 	int32		source_node;
-	int32		target_node;
+	int32		target_node;	/* 0: several */
+	int32		colocation_id;	/* 0: not known yet */
+	bool		distributes;	/* brings tables into the group, whose buckets stay
+								 * where they are meanwhile */
 } Candidate;
 
 /* One look. */
@@ -61,6 +64,7 @@ typedef struct Look
 	List	   *starts;			/* of Start */
 	List	   *running;		/* of Candidate */
 	List	   *candidates;		/* of Candidate */
+	List	   *expected;		/* of Candidate: distributions that cannot begin yet */
 	int64		sweep_due;		/* rows that wait for a sweep */
 	long		wait;			/* milliseconds until the next look */
 } Look;
@@ -123,10 +127,14 @@ take_wanted(void)
  * ------------------------------------------------------------------------
  */
 
-static void
-find_running(HeapTuple row, TupleDesc desc, void *arg)
+/* The first columns of a query for steps. */
+#define CANDIDATE_COLUMNS \
+	"s.step_id, s.job_id, s.bucket_id, s.source_node, s.target_node, s.colocation_id, " \
+	"(s.kind = 'distribute')::int4"
+
+static Candidate *
+read_candidate(HeapTuple row, TupleDesc desc)
 {
-	Look	   *look = arg;
 	Candidate  *step = palloc(sizeof(Candidate));
 
 	step->step_id = get_int8(row, desc, 1);
@@ -134,7 +142,17 @@ find_running(HeapTuple row, TupleDesc desc, void *arg)
 	step->bucket_id = get_int8(row, desc, 3);
 	step->source_node = get_int8(row, desc, 4);
 	step->target_node = get_int8(row, desc, 5);
-	look->running = lappend(look->running, step);
+	step->colocation_id = get_int8(row, desc, 6);
+	step->distributes = get_int8(row, desc, 7) != 0;
+	return step;
+}
+
+static void
+find_running(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Look	   *look = arg;
+
+	look->running = lappend(look->running, read_candidate(row, desc));
 }
 
 /*
@@ -146,8 +164,8 @@ check_running(Look *look)
 {
 	ListCell   *lc;
 
-	rh_catalog_each("SELECT step_id, job_id, bucket_id, source_node, target_node "
-					"FROM rehouse.job_steps WHERE state = 'running' ORDER BY step_id",
+	rh_catalog_each("SELECT " CANDIDATE_COLUMNS
+					" FROM rehouse.job_steps s WHERE state = 'running' ORDER BY step_id",
 					0, NULL, NULL, NULL, find_running, look);
 	foreach(lc, look->running)
 	{
@@ -294,21 +312,20 @@ static void
 find_candidate(HeapTuple row, TupleDesc desc, void *arg)
 {
 	Look	   *look = arg;
-	int64		wait = get_int8(row, desc, 6);
-	Candidate  *step;
+	int64		wait = get_int8(row, desc, 8);
 
 	if (wait > 0)
-	{
 		look->wait = Min(look->wait, wait);
-		return;
-	}
-	step = palloc(sizeof(Candidate));
-	step->step_id = get_int8(row, desc, 1);
-	step->job_id = get_int8(row, desc, 2);
-	step->bucket_id = get_int8(row, desc, 3);
-	step->source_node = get_int8(row, desc, 4);
-	step->target_node = get_int8(row, desc, 5);
-	look->candidates = lappend(look->candidates, step);
+	else
+		look->candidates = lappend(look->candidates, read_candidate(row, desc));
+}
+
+/* Would one of them bring tables into buckets that the other moves? */
+static bool
+contend_for_group(const Candidate *a, const Candidate *b)
+{
+	return a->colocation_id != 0 && a->colocation_id == b->colocation_id &&
+		a->distributes != b->distributes;
 }
 
 /*
@@ -326,12 +343,19 @@ find_obstacle(Look *look, const Candidate *step)
 	{
 		Candidate  *other = lfirst(lc);
 
-		if (other->bucket_id == step->bucket_id)
+		if (other->bucket_id == step->bucket_id && step->bucket_id != 0)
 			return psprintf("step %lld, which transfers the same shards",
 							(long long) other->step_id);
+		if (contend_for_group(step, other))
+			return psprintf("step %lld, which works on shards of the same co-location group",
+							(long long) other->step_id);
 		sources += other->source_node == step->source_node;
-		targets += other->target_node == step->target_node;
+		targets += other->target_node == step->target_node && step->target_node != 0;
 	}
+	foreach(lc, look->expected)
+		if (contend_for_group(step, lfirst(lc)))
+			return psprintf("step %lld, which is to bring tables into the same co-location group",
+							(long long) ((Candidate *) lfirst(lc))->step_id);
 	if (list_length(look->running) >= rh_max_parallel_moves)
 		return psprintf("other transfers to end (rehouse.max_parallel_moves is %d)",
 						rh_max_parallel_moves);
@@ -368,6 +392,7 @@ record_candidate(const Candidate *step, const char *obstacle)
 /*
  * Start the steps that can start.  Those of a job that waits for a new plan
  * stay, as they may be no longer wanted, unless they have begun already.
+ * Distributions come first: no more moves begin in the group that one waits for.
  */
 static void
 start_steps(Look *look)
@@ -376,7 +401,7 @@ start_steps(Look *look)
 	Datum		values[] = {Int32GetDatum(MAX_CANDIDATES)};
 	ListCell   *lc;
 
-	rh_catalog_each("SELECT s.step_id, s.job_id, s.bucket_id, s.source_node, s.target_node, "
+	rh_catalog_each("SELECT " CANDIDATE_COLUMNS ", "
 					"COALESCE(pg_catalog.ceil(1000 * EXTRACT(epoch FROM s.retry_at - "
 					"pg_catalog.clock_timestamp())), 0)::int8 "
 					"FROM rehouse.job_steps s JOIN rehouse.jobs j USING (job_id) "
@@ -384,13 +409,15 @@ start_steps(Look *look)
 					"s.state = 'waiting' AND NOT j.plan_due) "
 					"AND NOT EXISTS (SELECT FROM rehouse.job_steps o WHERE o.job_id = s.job_id "
 					"AND o.stage < s.stage AND o.state NOT IN ('done', 'cancelled')) "
-					"ORDER BY s.step_id LIMIT $1", 1, types, values, NULL, find_candidate, look);
+					"ORDER BY s.kind <> 'distribute', s.step_id LIMIT $1", 1, types, values, NULL, find_candidate, look);
 	foreach(lc, look->candidates)
 	{
 		Candidate  *step = lfirst(lc);
 		char	   *obstacle = find_obstacle(look, step);
 
 		record_candidate(step, obstacle);
+		if (obstacle != NULL && step->distributes)
+			look->expected = lappend(look->expected, step);
 		if (obstacle != NULL)
 			continue;
 		add_start(look, RH_TASK_TRANSFER, step->job_id, step->step_id);

@@ -82,6 +82,8 @@ read_step_row(HeapTuple row, TupleDesc desc, void *arg)
 	step->attempts = get_int8(row, desc, 6);
 	step->undo_attempts = get_int8(row, desc, 7);
 	step->job_cancelled = get_int8(row, desc, 8) != 0;
+	spec->kind = strcmp(SPI_getvalue(row, desc, 9), "distribute") == 0 ? RH_TRANSFER_TABLES :
+		RH_TRANSFER_BUCKET;
 }
 
 static void
@@ -119,7 +121,7 @@ load_step(void *arg)
 					 "WHERE s.step_id = $1 AND s.source_generation IS NULL "
 					 "AND b.bucket_id = s.bucket_id", 1, types, values, NULL, NULL);
 	rh_catalog_each("SELECT s.job_id, s.colocation_id, s.bucket_id, s.source_node, "
-					"s.source_generation, s.attempts, s.undo_attempts, (j.state = 'cancelling')::int4 "
+					"s.source_generation, s.attempts, s.undo_attempts, (j.state = 'cancelling')::int4, s.kind "
 					"FROM rehouse.job_steps s JOIN rehouse.jobs j USING (job_id) "
 					"WHERE s.step_id = $1 AND s.state IN ('running', 'undoing') "
 					"AND s.source_generation IS NOT NULL",
@@ -429,8 +431,8 @@ run_failed(Step *step, const ErrorData *error)
 
 	ereport(LOG,
 			(errcode(error->sqlerrcode),
-			 errmsg("transfer of bucket %u (job %lld, step %lld) was ended: %s",
-					step->spec.source_bucket, (long long) step->spec.job_id,
+			 errmsg("transfer of %s (job %lld, step %lld) was ended: %s",
+					rh_transfer_subject(&step->spec), (long long) step->spec.job_id,
 					(long long) step->step_id, error->message),
 			 error->detail ? errdetail("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0,

@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "bgw/apply.h"
 #include "bgw/transfer_private.h"
+#include "bgw/transit.h"
 #include "miscadmin.h"
 #include "shmem/debug.h"
 #include "src/catalog.h"
@@ -85,8 +86,8 @@ rh_transfer_tick(RhTransfer *t)
 		if (rh_transfer_lock_has_waiters())
 			ereport(ERROR,
 					(errcode(RH_ERRCODE_YIELD),
-					 errmsg("transfer of bucket %u gives way to a change of its tables",
-							t->spec->source_bucket)));
+					 errmsg("transfer of %s gives way to a change of its tables",
+							rh_transfer_subject(t->spec))));
 	}
 	if (rh_elapsed_ms(t->last_report) > REPORT_MS)
 		report_now(t);
@@ -170,11 +171,11 @@ rh_transfer_link(RhTransfer *t, int32 node_id, bool replication)
 	MemoryContext caller = CurrentMemoryContext;
 	PGconn	   *link;
 
-	StartTransactionCommand();
+	rh_transfer_start_xact();
 	link = rh_link_open_node(node_id,
 							 psprintf("application_name=%s" LINK_KEYWORDS "%s", t->name,
 									  replication ? " replication=database" : ""));
-	CommitTransactionCommand();
+	rh_transfer_commit_xact();
 	MemoryContextSwitchTo(caller);
 	PQclear(rh_link_exec(link, session_settings, 0));
 	return link;
@@ -252,12 +253,10 @@ check_places(const RhTransferSpec *spec)
 							spec->targets[i].node_id, spec->source_bucket)));
 }
 
-/* In a transaction of its own: what the catalog says of this step. */
-static RhPhase
-look_up(RhTransfer *t)
+/* The bucket is where it should be, and DDL keeps off. */
+static void
+enter_bucket(RhTransfer *t)
 {
-	rh_transfer_start_xact();
-	t->phase = rh_transfer_load(t->spec);
 	if (t->phase != RH_PHASE_SWITCHED && t->phase != RH_PHASE_DONE)
 		check_places(t->spec);
 	if (!rh_transfer_lock_session(t->spec->colocation_id))
@@ -265,6 +264,16 @@ look_up(RhTransfer *t)
 				(errcode(RH_ERRCODE_YIELD),
 				 errmsg("transfer of bucket %u gives way to a change of its tables",
 						t->spec->source_bucket)));
+}
+
+/* In a transaction of its own: what the catalog says of this step. */
+static RhPhase
+look_up(RhTransfer *t)
+{
+	rh_transfer_start_xact();
+	t->phase = rh_transfer_load(t->spec);
+	if (t->spec->kind == RH_TRANSFER_BUCKET)
+		enter_bucket(t);
 	rh_transfer_commit_xact();
 	MemoryContextSwitchTo(t->context);
 	return t->phase;
@@ -284,10 +293,15 @@ describe(RhTransfer *t)
 static void
 start_anew(RhTransfer *t)
 {
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+		rh_transit_enter(t);
 	describe(t);				/* which nodes */
 	open_links(t);
-	rh_transfer_choose_generations(t);
-	describe(t);				/* with names that are free */
+	if (t->spec->kind == RH_TRANSFER_BUCKET)
+	{
+		rh_transfer_choose_generations(t);
+		describe(t);			/* with names that are free */
+	}
 	rh_transfer_phase(t, "preflight");
 	rh_transfer_preflight(t);
 	open_stream_link(t);
@@ -306,13 +320,9 @@ start_anew(RhTransfer *t)
 static void
 settle_remains(RhTransfer *t)
 {
-	rh_cleanup_orphans(t->spec->source_node, t->name);
-	rh_cleanup_recover(t->spec->source_node);
+	rh_cleanup_settle(t->spec->source_node, t->name);
 	for (int n = 0; n < t->nnodes; n++)
-	{
-		rh_cleanup_orphans(t->nodes[n].node_id, t->name);
-		rh_cleanup_recover(t->nodes[n].node_id);
-	}
+		rh_cleanup_settle(t->nodes[n].node_id, t->name);
 }
 
 /* Stream, catch up, switch over. */
@@ -341,24 +351,42 @@ exec_unless_gone(PGconn *link, const char *sql)
 	PQclear(result);
 }
 
-/* Past the cutover: what needs no pause, and what nobody needs any more. */
+/* Autovacuum on again, and foreign keys validated, in all of a node's targets. */
+static void
+finish_node(RhTransfer *t, int n)
+{
+	PGconn	   *link = rh_transfer_link(t, t->nodes[n].node_id, false);
+
+	for (int i = 0; i < t->spec->ntargets; i++)
+	{
+		ListCell   *lc;
+
+		if (t->target_node[i] != n)
+			continue;
+		foreach(lc, t->ddl[i].after)
+			exec_unless_gone(link, lfirst(lc));
+		rh_transfer_tick(t);
+	}
+	rh_link_close(link);
+}
+
+/*
+ * Past the cutover: what needs no pause, and what nobody needs any more.  Tables
+ * that have been distributed are not moved on while that is done.
+ */
 static void
 finish(RhTransfer *t)
 {
 	t->may_yield = false;
-	rh_transfer_unlock_session();
+	if (t->spec->kind == RH_TRANSFER_BUCKET)
+		rh_transfer_unlock_session();
+	else
+		rh_transfer_unlock_shells();
 	rh_transfer_phase(t, "finishing");
 	close_links(t);
 	settle_remains(t);
-	for (int i = 0; i < t->spec->ntargets; i++)
-	{
-		PGconn	   *link = rh_transfer_link(t, t->spec->targets[i].node_id, false);
-		ListCell   *lc;
-
-		foreach(lc, t->ddl[i].after)
-			exec_unless_gone(link, lfirst(lc));
-		rh_link_close(link);
-	}
+	for (int n = 0; n < t->nnodes; n++)
+		finish_node(t, n);
 	rh_debug_point("transfer-validated");
 	rh_cleanup_step(t->spec, false);
 	rh_debug_point("transfer-cleaned");
@@ -389,7 +417,8 @@ can_resume(RhTransfer *t)
 static bool
 resume(RhTransfer *t)
 {
-	if (t->phase == RH_PHASE_STREAMING)
+	if (t->phase == RH_PHASE_STREAMING &&
+		(t->spec->kind == RH_TRANSFER_BUCKET || rh_transit_reenter(t)))
 	{
 		describe(t);
 		settle_remains(t);
@@ -402,6 +431,8 @@ resume(RhTransfer *t)
 		close_links(t);
 	}
 	(void) rh_transfer_undo(t->spec);
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+		rh_transfer_unlock_session();
 	return false;
 }
 
@@ -499,8 +530,7 @@ settle_nodes_of(const RhTransferSpec *spec)
 	{
 		int32		node_id = i < 0 ? spec->source_node : spec->targets[i].node_id;
 
-		rh_cleanup_orphans(node_id, name);
-		rh_cleanup_recover(node_id);
+		rh_cleanup_settle(node_id, name);
 	}
 }
 
@@ -529,10 +559,13 @@ rh_transfer_undo(const RhTransferSpec *spec)
 	copy.targets = palloc(Max(spec->ntargets, 1) * sizeof(RhTransferTarget));
 	memcpy(copy.targets, spec->targets, spec->ntargets * sizeof(RhTransferTarget));
 	rh_transfer_start_xact();
-	(void) rh_transfer_write_phase(spec, RH_PHASE_COPYING, RH_PHASE_UNDONE);
-	(void) rh_transfer_write_phase(spec, RH_PHASE_STREAMING, RH_PHASE_UNDONE);
+	if ((rh_transfer_write_phase(spec, RH_PHASE_COPYING, RH_PHASE_UNDONE) ||
+		 rh_transfer_write_phase(spec, RH_PHASE_STREAMING, RH_PHASE_UNDONE)) &&
+		spec->kind == RH_TRANSFER_TABLES)
+		rh_transit_leave(spec);
 	phase = rh_transfer_load(&copy);
 	rh_transfer_commit_xact();
+	rh_transfer_unlock_shells();
 	MemoryContextSwitchTo(caller);
 	rh_debug_point("transfer-undo");
 	if (phase == RH_PHASE_NONE)

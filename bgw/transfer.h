@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.h
- *	  Moving, isolating and splitting a bucket: one engine for all three.
+ *	  Moving, isolating and splitting a bucket, and distributing local tables:
+ *	  one engine for all.
  *
  * A transfer takes one bucket (the shards of all tables of a co-location group
- * for one hash range) from where it lies to one or several target buckets on
- * any nodes, while the application reads and writes.  It is run by a mover
+ * for one hash range), or tables of the coordinator, from where they lie to one
+ * or several target buckets on any nodes, while the application reads and
+ * writes.  It is run by a mover
  * process in which no transaction is open, and it may be run again after any
  * crash, with the same job and step: it goes on where it was, or starts its
  * copy anew.  What state it is in is durable in rehouse.transfers; what it has
@@ -19,6 +21,13 @@
 
 #include "postgres.h"
 
+/* What is transferred. */
+typedef enum RhTransferKind
+{
+	RH_TRANSFER_BUCKET,			/* one bucket, from a node */
+	RH_TRANSFER_TABLES			/* tables of the coordinator, to all buckets of a group */
+} RhTransferKind;
+
 /* One bucket that a transfer fills. */
 typedef struct RhTransferTarget
 {
@@ -27,7 +36,8 @@ typedef struct RhTransferTarget
 	int32		node_id;
 	int32		hash_min;		/* inclusive */
 	int32		hash_max;		/* inclusive */
-	int32		generation;		/* chosen by the transfer; the caller leaves it 0 */
+	int32		generation;		/* where it will be; chosen by the transfer, the
+								 * caller leaves it 0 */
 	const char *isolated_tenant;	/* goes to rehouse.buckets; NULL: not isolated */
 } RhTransferTarget;
 
@@ -35,9 +45,15 @@ typedef struct RhTransferTarget
  * What is to be done.  The targets' ranges are in order and cover the source
  * bucket's exactly.  A move has one target with the source's bucket_id, on
  * another node (on the same node it is an error: nothing to do).
+ *
+ * For tables the source is RH_COORDINATOR_NODE, there is no source bucket (0),
+ * and the rest is found out by the transfer itself from the job's arguments
+ * (bgw/transit.h), anew each time when it begins: the caller gives what is
+ * written down with the step.
  */
 typedef struct RhTransferSpec
 {
+	RhTransferKind kind;
 	int64		job_id;
 	int64		step_id;		/* unique within the job */
 	int32		colocation_id;
@@ -95,6 +111,9 @@ extern RhTransferResult rh_transfer_run(RhTransferSpec *spec, const RhTransferRe
  * the keeper removes it when the node is back.
  */
 extern bool rh_transfer_undo(const RhTransferSpec *spec);
+
+/* What it is about, for messages: "bucket 102008". */
+extern const char *rh_transfer_subject(const RhTransferSpec *spec);
 
 /*
  * For the keeper, in a process and at a time where no transaction is open: drop

@@ -2,16 +2,12 @@
  *
  * transfer_copy.c
  *	  The first part of a transfer: empty targets, publication, slot with an
- *	  exported snapshot, the copy under that snapshot, indexes.
+ *	  exported snapshot, the copy under that snapshot (transfer_rows.c), indexes.
  *
  * The order is fixed (rule 14): replica identity, publication, slot.  The
  * snapshot lives as long as the replication connection gets no other command,
  * so START_REPLICATION comes after the copy.  A mover that dies anywhere here
  * starts all of it anew: the snapshot is gone with it.
- *
- * The rows are COPY's own bytes from source to target, in binary where all
- * types are built in.  With several targets the source computes each row's
- * hash as one more column, which is looked at here and cut off.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,55 +17,110 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "port/pg_bswap.h"
 #include "shmem/debug.h"
 #include "src/conn.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/wait_event.h"
 
-#define FLUSH_BYTES			(256 * 1024)	/* unsent bytes that one target may hold back */
 #define IDENTITY_TIMEOUT_MS 50	/* readers of a table wait behind us no longer */
-
-/* The 11 bytes signature, flags and header extension of binary COPY. */
-static const char binary_header[] = "PGCOPY\n\377\r\n\0" "\0\0\0\0" "\0\0\0\0";
-
-#define HEADER_LENGTH		19
-#define TRAILER_LENGTH		2
-#define HASH_FIELD_LENGTH	8	/* length word and int4 */
 
 /* ------------------------------------------------------------------------
  * Before the copy
  * ------------------------------------------------------------------------
  */
 
-/* Run a list of statements as one command; nothing when it is empty. */
-static void
-exec_list(PGconn *link, List *statements)
+/* What has come for a command; true: all of it.  Raises its error. */
+static bool
+take_results(PGconn *link, const char *sql)
 {
-	StringInfoData sql;
-	ListCell   *lc;
+	if (PQflush(link) < 0 || !PQconsumeInput(link))
+		rh_link_report(ERROR, NULL, link, sql);
+	while (!PQisBusy(link))
+	{
+		PGresult   *result = PQgetResult(link);
 
-	if (statements == NIL)
-		return;
-	initStringInfo(&sql);
-	foreach(lc, statements)
-		appendStringInfo(&sql, "%s;\n", (char *) lfirst(lc));
-	PQclear(rh_link_exec(link, sql.data, 0));
-	pfree(sql.data);
+		if (result == NULL)
+			return true;
+		if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+			rh_link_report(ERROR, result, link, sql);
+		PQclear(result);
+	}
+	return false;
+}
+
+/*
+ * Run a command on each node at once (NULL: none there), and the stream, if it
+ * is open, in between.
+ */
+static void
+run_commands(RhTransfer *t, PGconn **links, char **sql)
+{
+	int			left = 0;
+	bool	   *done = palloc0(t->nnodes * sizeof(bool));
+
+	for (int n = 0; n < t->nnodes; n++)
+	{
+		done[n] = sql[n] == NULL;
+		if (!done[n] && (!PQsendQuery(links[n], sql[n]) || PQflush(links[n]) < 0))
+			rh_link_report(ERROR, NULL, links[n], sql[n]);
+		left += !done[n];
+	}
+	while (left > 0)
+	{
+		PGconn	   *busy = NULL;
+
+		for (int n = 0; n < t->nnodes; n++)
+		{
+			if (done[n])
+				continue;
+			done[n] = take_results(links[n], sql[n]);
+			left -= done[n];
+			if (!done[n])
+				busy = links[n];
+		}
+		if (busy != NULL && t->stream_open)
+			(void) rh_changes_pump(t, 20, false);
+		else if (busy != NULL)
+			(void) rh_link_wait(busy, false, 20);
+		rh_transfer_tick(t);
+	}
+}
+
+/* Run one of the lists of all targets' DDL, each node's as one command. */
+static void
+run_on_nodes(RhTransfer *t, size_t list)
+{
+	PGconn	  **links = palloc0(t->nnodes * sizeof(PGconn *));
+	char	  **sql = palloc0(t->nnodes * sizeof(char *));
+
+	for (int n = 0; n < t->nnodes; n++)
+	{
+		StringInfoData buf;
+
+		initStringInfo(&buf);
+		for (int i = 0; i < t->spec->ntargets; i++)
+		{
+			ListCell   *lc;
+
+			if (t->target_node[i] != n)
+				continue;
+			foreach(lc, *(List **) ((char *) &t->ddl[i] + list))
+				appendStringInfo(&buf, "%s;\n", (char *) lfirst(lc));
+		}
+		links[n] = t->nodes[n].apply;
+		sql[n] = buf.len > 0 ? buf.data : NULL;
+	}
+	run_commands(t, links, sql);
 }
 
 static void
 create_targets(RhTransfer *t)
 {
 	rh_transfer_phase(t, "creating targets");
-	for (int i = 0; i < t->spec->ntargets; i++)
-	{
-		PGconn	   *link = t->nodes[t->target_node[i]].apply;
-
-		exec_list(link, t->ddl[i].create);
-		rh_debug_point("transfer-create-target");
-	}
+	rh_debug_point("transfer-create-target");
+	run_on_nodes(t, offsetof(RhTargetDdl, create));
+	rh_debug_point("transfer-targets");
 }
 
 /* Who holds a lock of one of the source's tables, for waiting_for. */
@@ -142,6 +193,8 @@ set_full_identity(RhTransfer *t, RhTransferTable *table)
 static void
 create_publication(RhTransfer *t)
 {
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+		return;					/* made when they went into transit */
 	rh_transfer_phase(t, "publishing");
 	for (int i = 0; i < t->ntables; i++)
 		if (t->tables[i].lacks_identity)
@@ -239,243 +292,6 @@ create_slot(RhTransfer *t)
  * ------------------------------------------------------------------------
  */
 
-/* One table's COPY from one source to all targets. */
-typedef struct CopyPipe
-{
-	RhTransfer *t;
-	RhTransferTable *table;
-	bool		routed;			/* each row ends with its hash */
-	bool		first;			/* the header has not come yet */
-	PGconn	  **targets;		/* by target */
-	int		   *unsent;			/* bytes since the last flush, by target */
-} CopyPipe;
-
-static void
-fail_copy(PGconn *link, const char *sql)
-{
-	PGresult   *result = rh_link_result(link, 0);
-
-	rh_link_report(ERROR, result, link, sql);
-}
-
-/* Send what is buffered until the server has taken it. */
-static void
-flush_target(CopyPipe *pipe, int target)
-{
-	PGconn	   *link = pipe->targets[target];
-	int			rc;
-
-	while ((rc = PQflush(link)) == 1)
-	{
-		(void) rh_link_wait(link, true, 500);
-		rh_transfer_tick(pipe->t);
-	}
-	if (rc < 0)
-		fail_copy(link, "COPY");
-	pipe->unsent[target] = 0;
-}
-
-static void
-put_bytes(CopyPipe *pipe, int target, const char *data, int length)
-{
-	PGconn	   *link = pipe->targets[target];
-
-	if (PQputCopyData(link, data, length) < 0)
-		fail_copy(link, "COPY");
-	pipe->unsent[target] += length;
-	if (pipe->unsent[target] >= FLUSH_BYTES)
-		flush_target(pipe, target);
-}
-
-/* The target whose range a hash is in; they cover the source's range in order. */
-int
-rh_transfer_route(const RhTransferSpec *spec, int32 hash)
-{
-	for (int i = 0; i < spec->ntargets; i++)
-		if (hash >= spec->targets[i].hash_min && hash <= spec->targets[i].hash_max)
-			return i;
-	elog(ERROR, "hash %d is outside of bucket %u", hash, spec->source_bucket);
-}
-
-/*
- * A binary row with one field too many: put the row with that cut off, and its
- * number of fields lowered by one.
- */
-static void
-route_binary(CopyPipe *pipe, char *row, int length)
-{
-	uint16		fields;
-	uint32		hash;
-	int			target;
-
-	if (length < (int) sizeof(fields) + HASH_FIELD_LENGTH)
-		elog(ERROR, "unexpected row of %d bytes in COPY", length);
-	memcpy(&hash, row + length - sizeof(hash), sizeof(hash));
-	memcpy(&fields, row, sizeof(fields));
-	fields = pg_hton16(pg_ntoh16(fields) - 1);
-	memcpy(row, &fields, sizeof(fields));
-	target = rh_transfer_route(pipe->t->spec, (int32) pg_ntoh32(hash));
-	put_bytes(pipe, target, row, length - HASH_FIELD_LENGTH);
-}
-
-static void
-route_text(CopyPipe *pipe, char *row, int length)
-{
-	int			tab = length - 1;
-	int			target;
-
-	while (tab > 0 && row[tab] != '\t')
-		tab--;
-	if (row[tab] != '\t' || row[length - 1] != '\n')
-		elog(ERROR, "unexpected row in COPY");
-	target = rh_transfer_route(pipe->t->spec, pg_strtoint32(pnstrdup(row + tab + 1,
-																	 length - tab - 2)));
-	row[tab] = '\n';
-	put_bytes(pipe, target, row, tab + 1);
-}
-
-/* One message of the source: the header (once, with the first row), or a row. */
-static void
-route_message(CopyPipe *pipe, char *data, int length)
-{
-	if (!pipe->table->binary)
-	{
-		route_text(pipe, data, length);
-		return;
-	}
-	if (pipe->first)
-	{
-		if (length < HEADER_LENGTH || memcmp(data, binary_header, HEADER_LENGTH) != 0)
-			elog(ERROR, "unexpected header of binary COPY");
-		data += HEADER_LENGTH;
-		length -= HEADER_LENGTH;
-		pipe->first = false;
-	}
-	if (length > TRAILER_LENGTH)
-		route_binary(pipe, data, length);
-}
-
-/* Bytes wait for their time when the copy is to be slow. */
-static void
-keep_rate(RhTransfer *t, instr_time start)
-{
-	double		due_ms;
-
-	if (t->spec->rate_limit <= 0)
-		return;
-	due_ms = t->progress.bytes_done * 1000.0 / t->spec->rate_limit;
-	while (rh_elapsed_ms(start) < due_ms)
-		rh_transfer_pause(t, Min(1000, (long) (due_ms - rh_elapsed_ms(start)) + 1));
-}
-
-/* One message goes to its target; it is libpq's memory, freed in any case. */
-static void
-pass_message(CopyPipe *pipe, char *data, int length)
-{
-	PG_TRY();
-	{
-		if (pipe->routed)
-			route_message(pipe, data, length);
-		else
-			put_bytes(pipe, 0, data, length);
-	}
-	PG_CATCH();
-	{
-		PQfreemem(data);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	PQfreemem(data);
-}
-
-static void
-pump_copy(CopyPipe *pipe, instr_time start)
-{
-	RhTransfer *t = pipe->t;
-
-	for (;;)
-	{
-		char	   *data;
-		int			length = PQgetCopyData(t->source, &data, 1);
-
-		if (length < 0)
-			break;
-		if (length == 0)
-		{
-			if (rh_link_wait(t->source, false, 500) && !PQconsumeInput(t->source))
-				fail_copy(t->source, "COPY");
-			rh_transfer_tick(t);
-			continue;
-		}
-		pass_message(pipe, data, length);
-		t->progress.bytes_done += length;
-		rh_transfer_tick(t);
-		keep_rate(t, start);
-	}
-}
-
-/* The end of a COPY on a connection: its result, and no other. */
-static void
-finish_copy(PGconn *link)
-{
-	PGresult   *result = rh_link_result(link, 0);
-
-	if (PQresultStatus(result) != PGRES_COMMAND_OK)
-		rh_link_report(ERROR, result, link, "COPY");
-	PQclear(result);
-	while ((result = rh_link_result(link, 0)) != NULL)
-		PQclear(result);
-}
-
-static void
-start_copy_in(CopyPipe *pipe, int target)
-{
-	char	   *sql = psprintf("COPY %s (%s) FROM STDIN (FORMAT %s)", pipe->table->targets[target],
-							   pipe->table->column_list, pipe->table->binary ? "binary" : "text");
-
-	PQclear(rh_link_exec(pipe->targets[target], sql, 0));
-	if (pipe->routed && pipe->table->binary)
-		put_bytes(pipe, target, binary_header, HEADER_LENGTH);
-}
-
-static void
-end_copy_in(CopyPipe *pipe, int target)
-{
-	uint16		trailer = 0xFFFF;
-
-	if (pipe->routed && pipe->table->binary)
-		put_bytes(pipe, target, (char *) &trailer, TRAILER_LENGTH);
-	if (PQputCopyEnd(pipe->targets[target], NULL) < 0)
-		fail_copy(pipe->targets[target], "COPY");
-	flush_target(pipe, target);
-	finish_copy(pipe->targets[target]);
-}
-
-static void
-copy_table(RhTransfer *t, RhTransferTable *table, PGconn **targets, instr_time start)
-{
-	CopyPipe	pipe = {t, table, t->spec->ntargets > 1, true, targets, NULL};
-	const char *format = table->binary ? "binary" : "text";
-	char	   *sql;
-
-	pipe.unsent = palloc0(t->spec->ntargets * sizeof(int));
-	for (int i = 0; i < t->spec->ntargets; i++)
-		start_copy_in(&pipe, i);
-	if (pipe.routed)
-		sql = psprintf("COPY (SELECT %s, %s FROM ONLY %s) TO STDOUT (FORMAT %s)",
-					   table->column_list, table->key_hash_sql, table->source, format);
-	else
-		sql = psprintf("COPY %s (%s) TO STDOUT (FORMAT %s)",
-					   table->source, table->column_list, format);
-	PQclear(rh_link_exec(t->source, sql, 0));
-	pump_copy(&pipe, start);
-	finish_copy(t->source);
-	for (int i = 0; i < t->spec->ntargets; i++)
-		end_copy_in(&pipe, i);
-	pfree(pipe.unsent);
-	rh_debug_point("transfer-copied-table");
-}
-
 /* Import the snapshot; the sizes of what is to be copied are those of now. */
 static void
 begin_copy(RhTransfer *t, const char *snapshot)
@@ -497,47 +313,55 @@ begin_copy(RhTransfer *t, const char *snapshot)
 	PQclear(result);
 }
 
-/* The copy's connections: a COPY each, so one per target, even on one node. */
-static PGconn **
-open_copy_links(RhTransfer *t)
+/* Rows that are in no bucket: the distribution column takes no nulls. */
+static void
+check_null_keys(RhTransfer *t)
 {
-	PGconn	  **links = palloc0(t->spec->ntargets * sizeof(PGconn *));
+	for (int i = 0; i < t->ntables && t->spec->kind == RH_TRANSFER_TABLES; i++)
+	{
+		const RhTransferTable *table = &t->tables[i];
+		PGresult   *result;
+		bool		found;
 
-	for (int i = 0; i < t->spec->ntargets; i++)
-		links[i] = rh_transfer_link(t, t->spec->targets[i].node_id, false);
-	return links;
+		if (!table->null_keys)
+			continue;
+		result = rh_link_exec(t->source,
+							  psprintf("SELECT 1 FROM ONLY %s WHERE %s IS NULL LIMIT 1", table->source,
+									   table->columns[table->key].quoted), 0);
+		found = PQntuples(result) > 0;
+		PQclear(result);
+		if (found)
+			rh_transfer_refuse_null_key(table);
+	}
 }
 
 static void
 copy_tables(RhTransfer *t, const char *snapshot)
 {
-	PGconn	  **links = open_copy_links(t);
-	instr_time	start;
-
 	rh_transfer_phase(t, "copying");
 	begin_copy(t, snapshot);
+	check_null_keys(t);
 	rh_debug_point("transfer-snapshot");
-	INSTR_TIME_SET_CURRENT(start);
-	for (int i = 0; i < t->ntables; i++)
-		copy_table(t, &t->tables[i], links, start);
+	rh_transfer_copy_rows(t);
 	PQclear(rh_link_exec(t->source, "COMMIT", 0));
-	for (int i = 0; i < t->spec->ntargets; i++)
-		rh_link_close(links[i]);
 
 	/* binary COPY and pages differ in size: what is done is all there was */
 	t->progress.bytes_total = t->progress.bytes_done;
 }
 
+/* ------------------------------------------------------------------------
+ * After the copy
+ * ------------------------------------------------------------------------
+ */
+
 /* Indexes, and the rows of the targets' progress: from here on the stream counts. */
 static void
 complete_targets(RhTransfer *t)
 {
+	StringInfoData sql;
+
 	rh_transfer_phase(t, "building indexes");
-	for (int i = 0; i < t->spec->ntargets; i++)
-	{
-		exec_list(t->nodes[t->target_node[i]].apply, t->ddl[i].indexes);
-		rh_transfer_tick(t);
-	}
+	run_on_nodes(t, offsetof(RhTargetDdl, indexes));
 	rh_debug_point("transfer-indexes");
 
 	/*
@@ -545,52 +369,47 @@ complete_targets(RhTransfer *t)
 	 * there (right behind the record of running transactions that made it
 	 * consistent) is not in the snapshot, and is sent as the first of the stream.
 	 */
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TABLE IF NOT EXISTS rehouse.progress"
+					 " (transfer text PRIMARY KEY, lsn pg_lsn NOT NULL);"
+					 " INSERT INTO rehouse.progress (transfer, lsn) VALUES (%s, '%X/%X')",
+					 quote_literal_cstr(t->name), LSN_FORMAT_ARGS(t->confirmed - 1));
 	for (int i = 0; i < t->nnodes; i++)
-		PQclear(rh_link_exec(t->nodes[i].apply,
-							 psprintf("CREATE TABLE IF NOT EXISTS rehouse.progress"
-									  " (transfer text PRIMARY KEY, lsn pg_lsn NOT NULL);"
-									  " INSERT INTO rehouse.progress (transfer, lsn) VALUES (%s, '%X/%X')",
-									  quote_literal_cstr(t->name), LSN_FORMAT_ARGS(t->confirmed - 1)), 0));
+		PQclear(rh_link_exec(t->nodes[i].apply, sql.data, 0));
 	rh_debug_point("transfer-progress");
 }
 
-/* Wait for a command on a connection while the stream goes on. */
-static void
-await_streaming(RhTransfer *t, PGconn *link, const char *sql)
+/* All tables of all targets on a node, with commas. */
+static char *
+tables_on_node(RhTransfer *t, int n)
 {
-	PGresult   *result;
+	StringInfoData list;
 
-	if (!PQsendQuery(link, sql))
-		rh_link_report(ERROR, NULL, link, sql);
-	while (PQflush(link) == 0 && PQisBusy(link))
-	{
-		(void) rh_changes_pump(t, 20, false);
-		rh_transfer_tick(t);
-		if (!PQconsumeInput(link))
-			break;
-	}
-	while ((result = rh_link_result(link, 0)) != NULL)
-	{
-		if (PQresultStatus(result) == PGRES_FATAL_ERROR)
-			rh_link_report(ERROR, result, link, sql);
-		PQclear(result);
-	}
+	initStringInfo(&list);
+	for (int i = 0; i < t->spec->ntargets; i++)
+		if (t->target_node[i] == n)
+			appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", rh_transfer_table_list(t, i));
+	return list.data;
 }
 
 /* Statistics of the targets, so that their first plans are good ones. */
 void
 rh_transfer_analyze(RhTransfer *t)
 {
+	PGconn	  **links = palloc0(t->nnodes * sizeof(PGconn *));
+	char	  **sql = palloc0(t->nnodes * sizeof(char *));
+
 	if (t->ntables == 0)
 		return;
 	rh_transfer_phase(t, "analyzing");
-	for (int i = 0; i < t->spec->ntargets; i++)
+	for (int n = 0; n < t->nnodes; n++)
 	{
-		PGconn	   *link = rh_transfer_link(t, t->spec->targets[i].node_id, false);
-
-		await_streaming(t, link, psprintf("ANALYZE %s", rh_transfer_table_list(t, i)));
-		rh_link_close(link);
+		links[n] = rh_transfer_link(t, t->nodes[n].node_id, false);
+		sql[n] = psprintf("ANALYZE %s", tables_on_node(t, n));
 	}
+	run_commands(t, links, sql);
+	for (int n = 0; n < t->nnodes; n++)
+		rh_link_close(links[n]);
 	rh_debug_point("transfer-analyzed");
 }
 

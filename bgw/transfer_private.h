@@ -60,9 +60,11 @@ typedef struct RhTransferTable
 	char	   *key_hash_sql;	/* the hash as an int4 expression on a worker */
 	bool		binary;			/* all types are built in: binary COPY */
 	int32		ddl_generation; /* the shell's, when it was described */
-	char		identity;		/* the shell's relreplident */
+	char		identity;		/* the shell's own relreplident */
 	bool		lacks_identity; /* needs REPLICA IDENTITY FULL for the time */
 	bool		has_outside_keys;	/* foreign keys to reference tables */
+	bool		null_keys;		/* the key is not declared NOT NULL */
+	double		rows;			/* that have been routed to one of several targets */
 } RhTransferTable;
 
 /* DDL for one target, made when the transfer starts. */
@@ -70,9 +72,11 @@ typedef struct RhTargetDdl
 {
 	List	   *create;			/* dependencies, schemas, tables */
 	List	   *indexes;
-	List	   *cutover;		/* foreign keys not valid, triggers */
+	List	   *arrive;			/* at the cutover first: to where they shall be */
+	List	   *cutover;		/* then foreign keys not valid, triggers */
 	List	   *after;			/* autovacuum's options, validation: online */
-	List	   *schemas;		/* names, unquoted, as String nodes */
+	List	   *schemas;		/* names, unquoted, as String nodes: those that the
+								 * transfer makes for itself */
 } RhTargetDdl;
 
 /* A node that has targets, with the connections to it. */
@@ -101,6 +105,8 @@ typedef struct RhTransfer
 	int			nnodes;
 	RhTransferNode *nodes;		/* distinct nodes of the targets */
 	int		   *target_node;	/* target -> index in nodes */
+	int			ngates;			/* the buckets whose writers the cutover keeps out */
+	uint32	   *gates;
 
 	PGconn	   *source;			/* plain connection to the source */
 	PGconn	   *source_branch;	/* the cutover's branch there */
@@ -149,6 +155,7 @@ extern void rh_transfer_commit_xact(void);
 extern bool rh_transfer_is_move(const RhTransferSpec *spec);
 extern RhPhase rh_transfer_load(RhTransferSpec *spec);
 extern void rh_transfer_begin(RhTransfer *t);
+extern void rh_transfer_write_row(RhTransfer *t, const char *tables);
 extern bool rh_transfer_write_phase(const RhTransferSpec *spec, RhPhase from, RhPhase to);
 extern void rh_transfer_set_phase(RhTransfer *t, RhPhase phase);
 extern bool rh_transfer_tables_unchanged(RhTransfer *t);
@@ -166,9 +173,13 @@ extern void rh_transfer_choose_generations(RhTransfer *t);
 
 /* transfer_copy.c: from nothing to targets with a consistent copy */
 extern void rh_transfer_copy(RhTransfer *t);
-extern int	rh_transfer_route(const RhTransferSpec *spec, int32 hash);
 extern char *rh_transfer_lock_holder(RhTransfer *t);
 extern void rh_transfer_analyze(RhTransfer *t);
+
+/* transfer_rows.c: the rows of the copy */
+extern void rh_transfer_copy_rows(RhTransfer *t);
+extern int	rh_transfer_route(const RhTransferSpec *spec, int32 hash);
+extern void rh_transfer_refuse_null_key(const RhTransferTable *table) pg_attribute_noreturn();
 
 /* changes.c: the stream from the source */
 extern void rh_changes_open(RhTransfer *t);
@@ -183,8 +194,7 @@ extern void rh_transfer_cutover(RhTransfer *t);
 /* cleanup.c */
 extern void rh_transfer_name(char *buf, uint64 cluster_id, int64 job_id, int64 step_id);
 extern void rh_cleanup_step(const RhTransferSpec *spec, bool with_schemas);
-extern void rh_cleanup_orphans(int32 node_id, const char *name);
-extern void rh_cleanup_recover(int32 node_id);
+extern void rh_cleanup_settle(int32 node_id, const char *name);
 extern int32 rh_cleanup_next_generation(int32 node_id, uint32 bucket_id);
 
 #endif							/* RH_TRANSFER_PRIVATE_H */

@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "bgw/transfer_private.h"
+#include "bgw/transit.h"
 #include "catalog/pg_type.h"
 #include "nodes/value.h"
 #include "src/catalog.h"
@@ -138,12 +139,50 @@ record_schemas(RhTransfer *t)
 		RhTransferTarget *target = &t->spec->targets[i];
 		ListCell   *lc;
 
+		/* a schema that is only passed through is no bucket's */
 		foreach(lc, t->ddl[i].schemas)
 			record_cleanup(t->spec, target->node_id, "schema", strVal(lfirst(lc)),
-						   target->bucket_id, target->generation);
+						   t->spec->kind == RH_TRANSFER_TABLES ? 0 : target->bucket_id,
+						   target->generation);
 	}
 	for (int i = 0; i < t->nnodes; i++)
 		record_cleanup(t->spec, t->nodes[i].node_id, "progress", t->name, 0, 0);
+}
+
+/* The transfer's row, in phase copying.  In a transaction. */
+void
+rh_transfer_write_row(RhTransfer *t, const char *tables)
+{
+	RhTransferSpec *spec = t->spec;
+	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT4OID, INT4OID, INT4ARRAYOID, TEXTOID};
+	Datum		values[] = {
+		Int64GetDatum(spec->job_id), Int64GetDatum(spec->step_id),
+		Int64GetDatum((int64) spec->source_bucket), Int32GetDatum(spec->source_node),
+		Int32GetDatum(spec->source_generation), generations_array(spec),
+		CStringGetTextDatum(tables)
+	};
+
+	(void) rh_catalog_write("INSERT INTO rehouse.transfers"
+							" VALUES ($1, $2, $3, $4, $5, $6, $7, 'copying')"
+							" ON CONFLICT (job_id, step_id) DO UPDATE"
+							" SET generations = $6, tables = $7, phase = 'copying', pause_ms = NULL",
+							7, types, values, NULL, NULL);
+}
+
+/* What is going to be made on the source; on the coordinator all but the slot is in transactions. */
+static void
+record_source(RhTransfer *t)
+{
+	RhTransferSpec *spec = t->spec;
+
+	for (int i = 0; i < t->ntables && spec->kind != RH_TRANSFER_TABLES; i++)
+		if (t->tables[i].lacks_identity)
+			record_cleanup(spec, spec->source_node,
+						   t->tables[i].identity == 'n' ? "identity_nothing" : "identity_default",
+						   t->tables[i].source, 0, 0);
+	if (spec->kind != RH_TRANSFER_TABLES)
+		record_cleanup(spec, spec->source_node, "publication", t->name, 0, 0);
+	record_cleanup(spec, spec->source_node, "slot", t->name, 0, 0);
 }
 
 /*
@@ -153,32 +192,10 @@ record_schemas(RhTransfer *t)
 void
 rh_transfer_begin(RhTransfer *t)
 {
-	RhTransferSpec *spec = t->spec;
-	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT4OID, INT4OID, INT4ARRAYOID, TEXTOID};
-
 	rh_transfer_start_xact();
-	{
-		Datum		values[] = {
-			Int64GetDatum(spec->job_id), Int64GetDatum(spec->step_id),
-			Int64GetDatum((int64) spec->source_bucket), Int32GetDatum(spec->source_node),
-			Int32GetDatum(spec->source_generation), generations_array(spec),
-			CStringGetTextDatum(rh_transfer_tables_text(t))
-		};
-
-		(void) rh_catalog_write("INSERT INTO rehouse.transfers"
-								" VALUES ($1, $2, $3, $4, $5, $6, $7, 'copying')"
-								" ON CONFLICT (job_id, step_id) DO UPDATE"
-								" SET generations = $6, tables = $7, phase = 'copying', pause_ms = NULL",
-								7, types, values, NULL, NULL);
-	}
+	rh_transfer_write_row(t, rh_transfer_tables_text(t));
 	record_schemas(t);
-	for (int i = 0; i < t->ntables; i++)
-		if (t->tables[i].lacks_identity)
-			record_cleanup(spec, spec->source_node,
-						   t->tables[i].identity == 'n' ? "identity_nothing" : "identity_default",
-						   t->tables[i].source, 0, 0);
-	record_cleanup(spec, spec->source_node, "publication", t->name, 0, 0);
-	record_cleanup(spec, spec->source_node, "slot", t->name, 0, 0);
+	record_source(t);
 	rh_transfer_commit_xact();
 	MemoryContextSwitchTo(t->context);
 	t->phase = RH_PHASE_COPYING;
@@ -208,7 +225,7 @@ must_write_phase(const RhTransferSpec *spec, RhPhase from, RhPhase to)
 	if (!rh_transfer_write_phase(spec, from, to))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("transfer of bucket %u has been undone", spec->source_bucket)));
+				 errmsg("transfer of %s has been undone", rh_transfer_subject(spec))));
 }
 
 /* The next phase, in a transaction of its own. */
@@ -217,6 +234,8 @@ rh_transfer_set_phase(RhTransfer *t, RhPhase phase)
 {
 	rh_transfer_start_xact();
 	must_write_phase(t->spec, t->phase, phase);
+	if (phase == RH_PHASE_DONE && t->spec->kind == RH_TRANSFER_TABLES)
+		rh_transit_forget(t);
 	rh_transfer_commit_xact();
 	t->phase = phase;
 	MemoryContextSwitchTo(t->context);
@@ -328,6 +347,18 @@ switch_split(const RhTransfer *t)
 		insert_bucket(t, &spec->targets[i]);
 }
 
+/* The schemas that the tables have left are empty now, and go if they are that. */
+static void
+switch_tables_cleanup(const RhTransfer *t)
+{
+	Oid			types[] = {INT8OID, INT8OID};
+	Datum		values[] = {Int64GetDatum(t->spec->job_id), Int64GetDatum(t->spec->step_id)};
+
+	(void) rh_catalog_write("UPDATE rehouse.cleanup SET object_kind = 'empty_schema'"
+							" WHERE job_id = $1 AND step_id = $2 AND object_kind = 'schema'",
+							2, types, values, NULL, NULL);
+}
+
 /* What the transfer filled is in use now, what it emptied is to be dropped. */
 static void
 switch_cleanup(const RhTransfer *t)
@@ -355,16 +386,34 @@ switch_cleanup(const RhTransfer *t)
 void
 rh_transfer_switch_catalog(RhTransfer *t)
 {
-	if (rh_transfer_is_move(t->spec))
-		switch_move(t->spec);
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+	{
+		rh_transit_switch(t);
+		switch_tables_cleanup(t);
+	}
 	else
-		switch_split(t);
-	switch_cleanup(t);
+	{
+		if (rh_transfer_is_move(t->spec))
+			switch_move(t->spec);
+		else
+			switch_split(t);
+		switch_cleanup(t);
+	}
 	must_write_phase(t->spec, RH_PHASE_STREAMING, RH_PHASE_SWITCHED);
 }
 
 bool
 rh_transfer_is_move(const RhTransferSpec *spec)
 {
-	return spec->ntargets == 1 && spec->targets[0].bucket_id == spec->source_bucket;
+	return spec->kind == RH_TRANSFER_BUCKET && spec->ntargets == 1 &&
+		spec->targets[0].bucket_id == spec->source_bucket;
+}
+
+/* What it is about, for messages. */
+const char *
+rh_transfer_subject(const RhTransferSpec *spec)
+{
+	if (spec->kind == RH_TRANSFER_TABLES)
+		return psprintf("the tables of job " INT64_FORMAT, spec->job_id);
+	return psprintf("bucket %u", spec->source_bucket);
 }

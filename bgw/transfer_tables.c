@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * transfer_tables.c
- *	  What a transfer takes with it: the tables of its bucket, their columns,
- *	  and the DDL for its targets.
+ *	  What a transfer takes with it: the tables of its bucket, or those in
+ *	  transit, their columns, and the DDL for its targets.
  *
  * Read from the shells once, when the transfer starts or goes on.  It stays
  * true until its end: DDL on the group and the transfer exclude each other
@@ -19,8 +19,10 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_operator.h"
 #include "commands/defrem.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
+#include "src/catalog.h"
 #include "src/distribute.h"
 #include "src/key.h"
 #include "src/names.h"
@@ -90,6 +92,7 @@ describe_key(RhTransferTable *table, Form_pg_attribute attribute, int index)
 	table->key_type = attribute->atttypid;
 	table->key_typmod = attribute->atttypmod;
 	table->key_collation = attribute->attcollation;
+	table->null_keys = !attribute->attnotnull;
 	table->key_hash_sql = rh_key_hash_sql(attribute->atttypid,
 										  quote_identifier(NameStr(attribute->attname)));
 }
@@ -165,17 +168,20 @@ autovacuum_reset(const char *target, Oid relid, const char *option)
  * gives way only after deadlock_timeout: off until it is over (rule 5).
  */
 static void
-describe_autovacuum(RhTargetDdl *ddl, const char *target, Relation shell)
+describe_autovacuum_reset(RhTargetDdl *ddl, const char *target, Relation shell)
 {
-	ddl->create = lappend(ddl->create,
-						  psprintf("ALTER TABLE %s SET (autovacuum_enabled = off,"
-								   " toast.autovacuum_enabled = off)", target));
 	ddl->after = lappend(ddl->after,
 						 autovacuum_reset(target, RelationGetRelid(shell), "autovacuum_enabled"));
 	ddl->after = lappend(ddl->after,
 						 autovacuum_reset(target, shell->rd_rel->reltoastrelid,
 										  "toast.autovacuum_enabled"));
 }
+
+/*
+ * Tables that are distributed may come into buckets that are in use: until the
+ * cutover they have schemas of their own, under a generation that no bucket has.
+ */
+#define FIRST_STAGING_GENERATION 1000000
 
 static void
 target_placement(const RhTransfer *t, int index, RhPlacement *placement)
@@ -192,6 +198,48 @@ target_placement(const RhTransfer *t, int index, RhPlacement *placement)
 	placement->isolated = target->isolated_tenant != NULL;
 }
 
+/* Where it is put together: a move's target at its place already. */
+static void
+staging_placement(const RhTransfer *t, int index, RhPlacement *placement)
+{
+	target_placement(t, index, placement);
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+		placement->generation = FIRST_STAGING_GENERATION + (int32) t->spec->step_id;
+}
+
+/* From the staging schema to the bucket's, which may not be there yet. */
+static void
+describe_arrival(RhTransfer *t, RhTransferTable *table, int index, const RhPlacement *placement)
+{
+	RhTargetDdl *ddl = &t->ddl[index];
+	char		schema[NAMEDATALEN];
+
+	rh_shard_schema(schema, get_namespace_name(get_rel_namespace(table->shell)),
+					placement->bucket_id, placement->generation);
+	ddl->arrive = list_concat(ddl->arrive, rh_shard_ddl_schema(table->shell, placement));
+	ddl->arrive = lappend(ddl->arrive, psprintf("ALTER TABLE %s SET SCHEMA %s",
+												table->targets[index], quote_identifier(schema)));
+}
+
+/* DDL from the cutover on, when the table is at its place. */
+static void
+describe_finish(RhTransfer *t, RhTransferTable *table, Relation shell, int index)
+{
+	RhTargetDdl *ddl = &t->ddl[index];
+	RhPlacement placement;
+	Oid			relid = table->shell;
+	char	   *name;
+
+	target_placement(t, index, &placement);
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+		describe_arrival(t, table, index, &placement);
+	name = rh_shard_name(relid, placement.bucket_id, placement.generation);
+	ddl->cutover = list_concat(ddl->cutover, rh_shard_ddl_foreign_keys(relid, &placement, true));
+	ddl->cutover = list_concat(ddl->cutover, rh_shard_ddl_triggers(relid, &placement));
+	describe_autovacuum_reset(ddl, name, shell);
+	ddl->after = list_concat(ddl->after, rh_shard_ddl_validate(relid, &placement));
+}
+
 /* All DDL for one table at one target. */
 static void
 describe_target(RhTransfer *t, RhTransferTable *table, Relation shell, int index)
@@ -201,7 +249,7 @@ describe_target(RhTransfer *t, RhTransferTable *table, Relation shell, int index
 	char		schema[NAMEDATALEN];
 	Oid			relid = table->shell;
 
-	target_placement(t, index, &placement);
+	staging_placement(t, index, &placement);
 	rh_shard_schema(schema, get_namespace_name(RelationGetNamespace(shell)),
 					placement.bucket_id, placement.generation);
 	table->targets[index] = rh_shard_name(relid, placement.bucket_id, placement.generation);
@@ -210,31 +258,69 @@ describe_target(RhTransfer *t, RhTransferTable *table, Relation shell, int index
 	ddl->create = list_concat(ddl->create, rh_shard_ddl_dependencies(relid));
 	ddl->create = list_concat(ddl->create, rh_shard_ddl_schema(relid, &placement));
 	ddl->create = list_concat(ddl->create, rh_shard_ddl_table(relid, &placement));
-	describe_autovacuum(ddl, table->targets[index], shell);
+	ddl->create = lappend(ddl->create,
+						  psprintf("ALTER TABLE %s SET (autovacuum_enabled = off,"
+								   " toast.autovacuum_enabled = off)", table->targets[index]));
 	ddl->indexes = list_concat(ddl->indexes,
 							   rh_shard_ddl_indexes(relid, &placement, RH_INDEXES_ALL));
-	ddl->cutover = list_concat(ddl->cutover, rh_shard_ddl_foreign_keys(relid, &placement, true));
-	ddl->cutover = list_concat(ddl->cutover, rh_shard_ddl_triggers(relid, &placement));
-	ddl->after = list_concat(ddl->after, rh_shard_ddl_validate(relid, &placement));
+
+	/* FULL is the shell's for the time only */
+	if (t->spec->kind == RH_TRANSFER_TABLES && table->lacks_identity)
+		ddl->indexes = lappend(ddl->indexes,
+							   psprintf("ALTER TABLE %s REPLICA IDENTITY %s", table->targets[index],
+										table->identity == REPLICA_IDENTITY_NOTHING ? "NOTHING" : "DEFAULT"));
+	describe_finish(t, table, shell, index);
+}
+
+/* Where the rows come from: a shard, or the shell itself. */
+static void
+describe_source(RhTransfer *t, RhTransferTable *table, Relation shell)
+{
+	char	   *namespace = get_namespace_name(RelationGetNamespace(shell));
+	char		schema[NAMEDATALEN];
+
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+	{
+		table->schema = namespace;
+		table->source = quote_qualified_identifier(namespace, table->name);
+		return;
+	}
+	rh_shard_schema(schema, namespace, t->spec->source_bucket, t->spec->source_generation);
+	table->schema = pstrdup(schema);
+	table->source = rh_shard_name(table->shell, t->spec->source_bucket,
+								  t->spec->source_generation);
+}
+
+/* A shell in transit has FULL for the time, and its own written down. */
+static void
+describe_identity(RhTransfer *t, RhTransferTable *table, Relation shell)
+{
+	table->identity = shell->rd_rel->relreplident;
+	table->lacks_identity = table->identity != REPLICA_IDENTITY_FULL &&
+		!OidIsValid(RelationGetReplicaIndex(shell));
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+	{
+		Oid			types[] = {OIDOID};
+		Datum		values[] = {ObjectIdGetDatum(table->shell)};
+		char	   *own = rh_catalog_text("SELECT own_identity FROM rehouse.tables WHERE relation = $1",
+										  1, types, values);
+
+		table->lacks_identity = own != NULL;
+		if (own != NULL)
+			table->identity = own[0];
+	}
 }
 
 static void
 describe_table(RhTransfer *t, RhTransferTable *table, const RhTable *entry)
 {
 	Relation	shell = relation_open(entry->relid, AccessShareLock);
-	char		schema[NAMEDATALEN];
 
-	rh_shard_schema(schema, get_namespace_name(RelationGetNamespace(shell)),
-					t->spec->source_bucket, t->spec->source_generation);
 	table->shell = entry->relid;
 	table->ddl_generation = entry->ddl_generation;
-	table->schema = pstrdup(schema);
 	table->name = pstrdup(RelationGetRelationName(shell));
-	table->source = rh_shard_name(entry->relid, t->spec->source_bucket,
-								  t->spec->source_generation);
-	table->identity = shell->rd_rel->relreplident;
-	table->lacks_identity = table->identity != REPLICA_IDENTITY_FULL &&
-		!OidIsValid(RelationGetReplicaIndex(shell));
+	describe_source(t, table, shell);
+	describe_identity(t, table, shell);
 	table->has_outside_keys = rh_distribute_referenced_tables(entry->relid) != NIL;
 	describe_columns(table, shell, entry->key_attnum);
 	table->targets = palloc0(t->spec->ntargets * sizeof(char *));
@@ -279,6 +365,80 @@ rh_transfer_table_list(const RhTransfer *t, int target)
 	return list.data;
 }
 
+/* A row of rehouse.tables. */
+static void
+add_table(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **relids = arg;
+
+	*relids = lappend_oid(*relids, (Oid) strtoul(SPI_getvalue(row, desc, 1), NULL, 10));
+}
+
+/* The entries of all tables that are transferred. */
+static int
+find_tables(const RhTransferSpec *spec, RhTable **entries)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(spec->job_id)};
+	List	   *relids = NIL;
+	ListCell   *lc;
+	int			count = 0;
+
+	if (spec->kind != RH_TRANSFER_TABLES)
+		return rh_map_tables(spec->colocation_id, entries);
+	rh_catalog_each("SELECT relation FROM rehouse.tables WHERE job_id = $1 ORDER BY relation",
+					1, types, values, NULL, add_table, &relids);
+	*entries = palloc0(Max(list_length(relids), 1) * sizeof(RhTable));
+	foreach(lc, relids)
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(lc))) &&
+			rh_map_table(lfirst_oid(lc), &(*entries)[count]))
+			count++;
+	return count;
+}
+
+/* Does a foreign key lead to a table that has its shards in the group already? */
+static bool
+references_others(const RhTransfer *t)
+{
+	for (int i = 0; i < t->ntables; i++)
+	{
+		Relation	shell = relation_open(t->tables[i].shell, AccessShareLock);
+		ListCell   *lc;
+		bool		found = false;
+
+		foreach(lc, RelationGetFKeyList(shell))
+		{
+			Oid			referenced = ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid;
+			bool		ours = false;
+
+			for (int j = 0; j < t->ntables; j++)
+				ours = ours || t->tables[j].shell == referenced;
+			found = found || !ours;
+		}
+		relation_close(shell, AccessShareLock);
+		if (found)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whose writers the cutover keeps out, besides those of whole groups.  Tables in
+ * transit have no others; but a foreign key that is made on the nodes also locks
+ * what it references there.
+ */
+static void
+describe_gates(RhTransfer *t)
+{
+	t->ngates = 0;
+	t->gates = palloc((t->spec->ntargets + 1) * sizeof(uint32));
+	if (t->spec->kind == RH_TRANSFER_BUCKET)
+		t->gates[t->ngates++] = t->spec->source_bucket;
+	else if (references_others(t))
+		for (int i = 0; i < t->spec->ntargets; i++)
+			t->gates[t->ngates++] = t->spec->targets[i].bucket_id;
+}
+
 /*
  * Fill in tables, nodes and DDL.  In a transaction, with the transfer's memory
  * context as the current one; the targets' generations are known.
@@ -287,7 +447,8 @@ void
 rh_transfer_describe(RhTransfer *t)
 {
 	RhTable    *entries;
-	int			count = rh_map_tables(t->spec->colocation_id, &entries);
+	bool		shown = rh_map_show_transit(t->spec->kind == RH_TRANSFER_TABLES);
+	int			count = find_tables(t->spec, &entries);
 
 	t->ntables = 0;
 	t->roles = t->owners = t->shell_schemas = NIL;
@@ -298,9 +459,26 @@ rh_transfer_describe(RhTransfer *t)
 			describe_table(t, &t->tables[t->ntables++], &entries[i]);
 	if (t->nodes == NULL)
 		describe_nodes(t);
+	describe_gates(t);
+	(void) rh_map_show_transit(shown);
 }
 
-/* The tables and their DDL generations, to know them again after a crash. */
+/* Of a list of statements, over what came before. */
+static uint32
+hash_statements(uint32 hash, List *statements)
+{
+	ListCell   *lc;
+
+	foreach(lc, statements)
+		hash = hash_combine(hash, hash_bytes(lfirst(lc), strlen(lfirst(lc))));
+	return hash;
+}
+
+/*
+ * The tables and their DDL generations, to know them again after a crash.  DDL
+ * on a table in transit counts no generation: there it is what the first target
+ * looks like.
+ */
 char *
 rh_transfer_tables_text(const RhTransfer *t)
 {
@@ -310,5 +488,12 @@ rh_transfer_tables_text(const RhTransfer *t)
 	for (int i = 0; i < t->ntables; i++)
 		appendStringInfo(&text, "%s%u:%d", i > 0 ? " " : "", t->tables[i].shell,
 						 t->tables[i].ddl_generation);
+	if (t->spec->kind == RH_TRANSFER_TABLES)
+	{
+		uint32		hash = hash_statements(0, t->ddl[0].create);
+
+		hash = hash_statements(hash, t->ddl[0].indexes);
+		appendStringInfo(&text, " %08x", hash_statements(hash, t->ddl[0].cutover));
+	}
 	return text.data;
 }

@@ -117,6 +117,18 @@ rh_gate_route(int32 colocation_id, uint32 hash, RhPlacement *placement)
 }
 
 void
+rh_gate_enter_group(int32 colocation_id)
+{
+	LOCKTAG		tag;
+	Oid			buckets_relid;
+	Oid			groups_relid;
+
+	get_classes(&buckets_relid, &groups_relid);
+	group_tag(&tag, groups_relid, colocation_id);
+	(void) LockAcquire(&tag, ShareLock, false, false);
+}
+
+void
 rh_gate_end_xact(void)
 {
 	gates_taken = 0;

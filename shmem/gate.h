@@ -10,6 +10,7 @@
  * takes RowExclusiveLock on each; a statement on more than RH_GATE_MANY takes
  * ShareLock on the group.  A cutover takes RowExclusiveLock on the group and
  * ExclusiveLock on its buckets.  Order: the group, then buckets by id.
+ * Who writes to a table in transit takes ShareLock on the group, too.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,6 +42,13 @@ extern bool rh_gate_route(int32 colocation_id, uint32 hash, RhPlacement *placeme
  * in order of hash range.
  */
 extern int	rh_gate_route_all(int32 colocation_id, RhPlacement **placements);
+
+/*
+ * Before a write to the shell of a table in transit: the gate of the group that
+ * it is going to.  The map that is read after this stays true until the
+ * transaction has ended.
+ */
+extern void rh_gate_enter_group(int32 colocation_id);
 
 /* The transaction has ended, its gates with it. */
 extern void rh_gate_end_xact(void);

@@ -17,19 +17,23 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "shmem/state.h"
-#include "src/rehouse.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 /* Placements and tables of a transaction that keeps its snapshot; no nodes. */
 static RhMapRoot *frozen = NULL;
 
 /* The version by which this transaction was first routed; also in the slot. */
 static uint64 my_routed = 0;
+
+/* Tables in transit are shown as distributed: see rh_map_show_transit. */
+static bool show_transit = false;
 
 /* A read under way: of local memory when slot is NULL. */
 typedef struct MapRead
@@ -321,9 +325,37 @@ rh_map_gate_classes(Oid *buckets_relid, Oid *groups_relid)
 }
 
 /*
+ * The rows of a table have once been taken from its shell by a cutover.  A
+ * transaction that keeps a snapshot from before that goes on reading the shell:
+ * its rows stay as they were, and are what the snapshot shows.
+ */
+static bool
+sees_switch(const RhTable *table)
+{
+	uint64		next;
+
+	if (table->switched_by == RH_NOT_SWITCHED)
+		return show_transit;
+	if (!IsolationUsesXactSnapshot() || !IsTransactionState() || !FirstSnapshotSet)
+		return true;
+	next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	if (next - table->switched_by > PG_INT32_MAX)
+		return true;			/* no snapshot is that old */
+	if (TransactionIdIsCurrentTransactionId((TransactionId) table->switched_by))
+		return true;
+	return !XidInMVCCSnapshot((TransactionId) table->switched_by, GetTransactionSnapshot());
+}
+
+static inline bool
+is_in_shards(const RhTable *table)
+{
+	return likely(table->switched_by == 0) || sees_switch(table);
+}
+
+/*
  * Raise an error if a table lies elsewhere than when this transaction's
- * placements were frozen.  now: NULL, or as it is; what the transaction has
- * changed itself is its own affair.
+ * placements were frozen.  now: NULL (not in shards), or as it is; what the
+ * transaction has changed itself is its own affair.
  */
 static void
 check_not_distributed_anew(Oid relid, const RhTable *now)
@@ -333,7 +365,9 @@ check_not_distributed_anew(Oid relid, const RhTable *now)
 	if (frozen == NULL || rh_map_has_private)
 		return;
 	then = rh_mapdata_table(frozen, relid);
-	if (then == NULL && (now == NULL || now->state == RH_STATE_TRANSIT))
+	if (then != NULL && !is_in_shards(then))
+		then = NULL;
+	if (then == NULL && now == NULL)
 		return;
 	if (then != NULL && now != NULL && then->colocation_id == now->colocation_id &&
 		then->key_attnum == now->key_attnum)
@@ -345,11 +379,12 @@ check_not_distributed_anew(Oid relid, const RhTable *now)
 			 errhint("The transaction might succeed if retried.")));
 }
 
-bool
-rh_map_table(Oid relid, RhTable *table)
+RhTablePlace
+rh_map_place(Oid relid, RhTable *table)
 {
 	MapRead		read;
 	const RhTable *found = NULL;
+	RhTablePlace place = RH_PLACE_LOCAL;
 
 	begin_read(&read);
 	if (read.root != NULL)
@@ -357,9 +392,26 @@ rh_map_table(Oid relid, RhTable *table)
 	if (found != NULL)
 		*table = *found;
 	end_read(&read);
+	if (found != NULL)
+		place = is_in_shards(table) ? RH_PLACE_SHARDS : RH_PLACE_TRANSIT;
 	if (unlikely(frozen != NULL))
-		check_not_distributed_anew(relid, found != NULL ? table : NULL);
-	return found != NULL;
+		check_not_distributed_anew(relid, place == RH_PLACE_SHARDS ? table : NULL);
+	return place;
+}
+
+bool
+rh_map_table(Oid relid, RhTable *table)
+{
+	return rh_map_place(relid, table) == RH_PLACE_SHARDS;
+}
+
+bool
+rh_map_show_transit(bool show)
+{
+	bool		before = show_transit;
+
+	show_transit = show;
+	return before;
 }
 
 bool
@@ -410,6 +462,18 @@ rh_map_nodes(RhNode **nodes)
 	return count;
 }
 
+/* Take out those in transit; returns how many are left. */
+static int
+keep_in_shards(RhTable *tables, int count)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < count; i++)
+		if (is_in_shards(&tables[i]))
+			tables[kept++] = tables[i];
+	return kept;
+}
+
 int
 rh_map_tables(int32 colocation_id, RhTable **tables)
 {
@@ -435,7 +499,20 @@ rh_map_tables(int32 colocation_id, RhTable **tables)
 		}
 		end_read(&read);
 	} while (make_room((void **) tables, &capacity, count, sizeof(RhTable)));
-	return count;
+	return keep_in_shards(*tables, count);
+}
+
+bool
+rh_map_has_transit(void)
+{
+	MapRead		read;
+	bool		found = false;
+
+	begin_read(&read);
+	for (uint32 i = 0; read.root != NULL && i < read.root->tables->count && !found; i++)
+		found = read.root->tables->tables[i].switched_by == RH_NOT_SWITCHED;
+	end_read(&read);
+	return found;
 }
 
 /* Look up a hash in what is being read, and end the read. */

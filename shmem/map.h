@@ -45,7 +45,23 @@ typedef struct RhTable
 	int32		ddl_generation;	/* raised by every DDL on the table */
 	int32		bucket_count;	/* of its co-location group */
 	double		estimated_rows; /* in all shards */
+	uint64		switched_by;	/* 0, or the full transaction id of the cutover that
+								 * took its rows from the shell, for snapshots from
+								 * before it; RH_NOT_SWITCHED while in transit */
 } RhTable;
+
+/* No snapshot sees this transaction: the rows are still in the shell. */
+#define RH_NOT_SWITCHED PG_UINT64_MAX
+
+/* Where a relation's rows are, for the transaction that asks. */
+typedef enum RhTablePlace
+{
+	RH_PLACE_LOCAL,				/* none of our tables */
+	RH_PLACE_TRANSIT,			/* in the shell: it is being distributed while it is
+								 * used, or has been after this transaction's
+								 * snapshot was taken */
+	RH_PLACE_SHARDS				/* a distributed or reference table */
+} RhTablePlace;
 
 /* Where one bucket is. */
 typedef struct RhPlacement
@@ -77,12 +93,22 @@ extern bool rh_map_available(void);
 extern uint64 rh_map_version(void);
 
 /*
- * Look up a table by its shell's OID.  False: not one of ours.  At REPEATABLE
- * READ and above it raises 40001 when the table has got other shards, or its
- * first ones, or become local again, since the transaction was first routed:
- * its snapshots do not show the rows there.
+ * Look up a table by its shell's OID.  False: its rows are not in shards, that
+ * is it is not one of ours, or in transit.  At REPEATABLE READ and above it
+ * raises 40001 when the table has got other shards, or its first ones, or become
+ * local again, since the transaction was first routed, and its snapshots do not
+ * show the rows there.
  */
 extern bool rh_map_table(Oid relid, RhTable *table);
+
+/* The same, and tables in transit are told from others; *table is filled in for both. */
+extern RhTablePlace rh_map_place(Oid relid, RhTable *table);
+
+/*
+ * For a mover that prepares the shards of tables in transit: show them as
+ * distributed to this process.  Returns the state before.
+ */
+extern bool rh_map_show_transit(bool show);
 
 /* Look up a node.  False: unknown. */
 extern bool rh_map_node(int32 node_id, RhNode *node);
@@ -90,8 +116,11 @@ extern bool rh_map_node(int32 node_id, RhNode *node);
 /* All nodes, by id, in a palloc'd array; returns their number. */
 extern int	rh_map_nodes(RhNode **nodes);
 
-/* All tables of a co-location group (0: of all groups), by OID, palloc'd. */
+/* All tables of a co-location group (0: of all groups) that rh_map_table finds, by OID, palloc'd. */
 extern int	rh_map_tables(int32 colocation_id, RhTable **tables);
+
+/* Is any table of this database in transit? */
+extern bool rh_map_has_transit(void);
 
 /*
  * Route: the placement of the bucket that hash belongs to.  Counts as routing

@@ -47,12 +47,17 @@ classify_relation(RangeTblEntry *rte, RhTableUse *use)
 		return;
 	if (rte->securityQuals != NIL)
 		use->row_security = true;
-	if (rh_map_table(rte->relid, &table) && table.kind == RH_KIND_HASH)
+	switch (rh_map_place(rte->relid, &table))
 	{
-		if (table.state == RH_STATE_DISTRIBUTED)
-			use->distributed = true;
-		else
+		case RH_PLACE_SHARDS:
+			if (table.kind == RH_KIND_HASH)
+				use->distributed = true;
+			break;
+		case RH_PLACE_TRANSIT:
 			use->in_transit = true;
+			break;
+		case RH_PLACE_LOCAL:
+			break;
 	}
 	if (rh_transit_marked(rte->relid))
 		use->in_transit = true;

@@ -42,6 +42,9 @@ extern int32 rh_colocation_copy(int32 colocation_id, bool is_default);
 extern bool rh_colocation_is_default(int32 colocation_id);
 extern void rh_colocation_set_default(int32 colocation_id, bool is_default);
 
+/* Raise the same error as that, if there are no nodes for a new group. */
+extern void rh_colocation_check_nodes(void);
+
 /* Forget a group that has no tables any more, with its buckets.  False: it has. */
 extern bool rh_colocation_drop_if_empty(int32 colocation_id);
 

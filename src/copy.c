@@ -32,9 +32,9 @@
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "pgstat.h"
-#include "shmem/gate.h"
 #include "src/copy.h"
 #include "src/copy_router.h"
+#include "src/late.h"
 #include "src/rehouse.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -62,17 +62,9 @@ is_distributed(Oid relid, bool is_from)
 {
 	RhTable		table;
 
-	if (!rh_map_table(relid, &table) || table.kind != RH_KIND_HASH)
-		return false;
-	if (table.state == RH_STATE_TRANSIT && is_from)
-	{
-		RhPlacement *placements;
-
-		(void) rh_gate_route_all(table.colocation_id, &placements);
-		if (!rh_map_table(relid, &table))
-			return false;
-	}
-	return table.state == RH_STATE_DISTRIBUTED;
+	if (is_from && rh_map_place(relid, &table) == RH_PLACE_TRANSIT)
+		rh_late_enter_gate(relid, &table);
+	return rh_map_table(relid, &table) && table.kind == RH_KIND_HASH;
 }
 
 /* Who may read files and run programs of the server: as for any table. */

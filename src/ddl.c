@@ -35,6 +35,7 @@
 #include "src/shard_ddl.h"
 #include "src/transfer_lock.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -55,6 +56,14 @@ rh_ddl_relation(const RangeVar *relation, RhTable *table)
 		return InvalidOid;
 	if (get_rel_relkind(relid) == RELKIND_INDEX)
 		relid = IndexGetRelation(relid, true);
+
+	/*
+	 * What is being distributed while it is used gives way to DDL: it is known
+	 * for sure what it is once this lock is held.
+	 */
+	if (OidIsValid(relid) && rh_map_place(relid, table) == RH_PLACE_TRANSIT &&
+		pg_class_ownercheck(relid, GetUserId()))
+		LockRelationOid(relid, ShareUpdateExclusiveLock);
 	return OidIsValid(relid) && rh_map_table(relid, table) ? relid : InvalidOid;
 }
 

@@ -28,6 +28,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -38,6 +39,7 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "shmem/debug.h"
 #include "shmem/transit.h"
 #include "src/catalog.h"
@@ -63,6 +65,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 /* How long adding foreign keys may wait for writers of the referenced shards. */
 #define FOREIGN_KEY_LOCK_TIMEOUT "10s"
@@ -538,9 +541,9 @@ distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 	rh_debug_point("distribute-end");
 }
 
-/* The arguments that every caller may get wrong. */
-static void
-read_arguments(FunctionCallInfo fcinfo, Oid *relid, char **column, RhColocationRequest *request)
+void
+rh_distribute_read_arguments(FunctionCallInfo fcinfo, Oid *relid, char **column,
+							 RhColocationRequest *request)
 {
 	char	   *type;
 
@@ -574,6 +577,47 @@ read_arguments(FunctionCallInfo fcinfo, Oid *relid, char **column, RhColocationR
 				 errmsg("relation with OID %u does not exist", *relid)));
 }
 
+/* The group of the table that colocate_with names, or 0. */
+static int32
+wanted_group(const RhColocationRequest *request)
+{
+	RangeVar   *name = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(request->colocate_with)));
+	RhTable		table;
+
+	return rh_map_table(RangeVarGetRelid(name, NoLock, true), &table) ? table.colocation_id : 0;
+}
+
+bool
+rh_distribute_is_done(Oid relid, AttrNumber key, const RhColocationRequest *request)
+{
+	RhTable		table;
+
+	if (!rh_map_table(relid, &table) || table.kind != RH_KIND_HASH || table.key_attnum != key ||
+		(request->shard_count > 0 && request->shard_count != table.bucket_count))
+		return false;
+	if (pg_strcasecmp(request->colocate_with, "none") == 0)
+		return false;
+	if (pg_strcasecmp(request->colocate_with, "default") != 0 &&
+		wanted_group(request) != table.colocation_id)
+		return false;
+	ereport(NOTICE,
+			(errmsg("table \"%s\" is already distributed by column \"%s\"", get_rel_name(relid),
+					get_attname(relid, key, false))));
+	return true;
+}
+
+/* Has the table come along with another that was distributed concurrently? */
+static bool
+was_taken_along(Oid relid)
+{
+	RhTable		table;
+	bool		isnull;
+
+	return rh_map_table(relid, &table) &&
+		rh_catalog_int8("SELECT taken_along FROM rehouse.tables WHERE relation = $1", 1,
+						(Oid[]) {OIDOID}, (Datum[]) {ObjectIdGetDatum(relid)}, &isnull) != 0;
+}
+
 /*
  * create_distributed_table(table_name, distribution_column, distribution_type,
  * colocate_with, shard_count)
@@ -588,7 +632,10 @@ rh_create_distributed_table(PG_FUNCTION_ARGS)
 	rh_require_preload();
 	PreventCommandIfReadOnly("create_distributed_table()");
 	PreventCommandDuringRecovery("create_distributed_table()");
-	read_arguments(fcinfo, &relid, &column, &request);
+	rh_distribute_read_arguments(fcinfo, &relid, &column, &request);
+	if (was_taken_along(relid) &&
+		rh_distribute_is_done(relid, get_attnum(relid, column), &request))
+		PG_RETURN_VOID();
 	distribute_table(relid, column, &request);
 	PG_RETURN_VOID();
 }

@@ -10,8 +10,10 @@
 
 #include "postgres.h"
 #include "access/attnum.h"
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "shmem/map.h"
+#include "src/colocation.h"
 #include "src/copy_router.h"
 #include "utils/relcache.h"
 
@@ -78,6 +80,20 @@ extern void rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumb
  * whom keeps a plan over it that does not look at the map first.
  */
 extern void rh_distribute_let_readers_pass(Oid shell);
+
+/*
+ * The arguments of create_distributed_table and its concurrent form; raises an
+ * error for those that every caller may get wrong.
+ */
+extern void rh_distribute_read_arguments(FunctionCallInfo fcinfo, Oid *relid, char **column,
+										 RhColocationRequest *request);
+
+/*
+ * Is the table in shards already, by the column and where the request wants it?
+ * Then says so in a NOTICE: a script that names every table, those that have
+ * come along with others included, finds nothing to trip over.
+ */
+extern bool rh_distribute_is_done(Oid relid, AttrNumber key, const RhColocationRequest *request);
 
 extern void rh_distribute_init(void);
 

@@ -20,8 +20,10 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "src/catalog.h"
 #include "src/distribute.h"
 #include "src/key.h"
 #include "src/rehouse.h"
@@ -139,6 +141,24 @@ check_features(Relation rel)
 			   "Run ALTER TABLE .. DISABLE ROW LEVEL SECURITY first.");
 }
 
+/* Another job distributes it. */
+static void
+refuse_in_transit(Relation rel)
+{
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(RelationGetRelid(rel))};
+	bool		isnull;
+	int64		job_id = rh_catalog_int8("SELECT job_id FROM rehouse.tables WHERE relation = $1",
+										 1, types, values, &isnull);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("table \"%s\" is being distributed by job %lld", RelationGetRelationName(rel),
+					(long long) job_id),
+			 errhint("Wait for it with citus_job_wait(%lld), or cancel it with citus_job_cancel(%lld).",
+					 (long long) job_id, (long long) job_id)));
+}
+
 void
 rh_distribute_check_table(Relation rel)
 {
@@ -151,10 +171,19 @@ rh_distribute_check_table(Relation rel)
 	check_kind(rel);
 	check_system(rel);
 	check_persistence(rel);
-	if (rh_map_table(RelationGetRelid(rel), &table))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is already distributed", RelationGetRelationName(rel))));
+	switch (rh_map_place(RelationGetRelid(rel), &table))
+	{
+		case RH_PLACE_LOCAL:
+			break;
+		case RH_PLACE_TRANSIT:
+			if (table.switched_by == RH_NOT_SWITCHED)
+				refuse_in_transit(rel);
+			/* FALLTHROUGH */
+		case RH_PLACE_SHARDS:
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table \"%s\" is already distributed", RelationGetRelationName(rel))));
+	}
 	check_features(rel);
 	constraint = get_relation_constraint_oid(RelationGetRelid(rel), RH_HASH_CONSTRAINT, true);
 	if (OidIsValid(constraint))

@@ -154,7 +154,7 @@ visit_relation(Context *context, Level *level, Index varno, RangeTblEntry *rte,
 {
 	RhTable		table;
 
-	if (!rh_map_table(rte->relid, &table) || table.state != RH_STATE_DISTRIBUTED)
+	if (!rh_map_table(rte->relid, &table))
 		return rh_keytie_not_tied(context, "it also uses a table that is not distributed");
 	if (table.kind != RH_KIND_HASH)
 	{

@@ -10,6 +10,9 @@
  * that changes or locks rows takes the gate of the whole group first, so that
  * the moment when the table becomes distributed lies before or after it.
  *
+ * A transaction that keeps a snapshot from before that moment goes on reading
+ * the shell (rh_map_place), and may not write any more.
+ *
  * The same hook is the last line of defence: a plan that was made when a
  * relation was local never runs once it is distributed.
  *
@@ -68,6 +71,18 @@ find_late_plan(PlannedStmt *stmt)
 	return NULL;
 }
 
+void
+rh_late_enter_gate(Oid relid, const RhTable *table)
+{
+	if (table->switched_by != RH_NOT_SWITCHED)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access because table \"%s\" was distributed by a concurrent transaction",
+						get_rel_name(relid)),
+				 errhint("The transaction might succeed if retried.")));
+	rh_gate_enter_group(table->colocation_id);
+}
+
 /*
  * Before a change of tables in transit: hold what their cutover takes, so that
  * the map read after this stays true until the transaction has ended.
@@ -80,13 +95,12 @@ take_gates(PlannedStmt *stmt)
 	foreach(lc, stmt->rtable)
 	{
 		RangeTblEntry *rte = lfirst(lc);
-		RhPlacement *placements;
 		RhTable		table;
 
 		if (rte->rtekind == RTE_RELATION && rte->relid >= FirstNormalObjectId &&
-			rte->rellockmode > AccessShareLock && rh_map_table(rte->relid, &table) &&
-			table.state == RH_STATE_TRANSIT)
-			(void) rh_gate_route_all(table.colocation_id, &placements);
+			rte->rellockmode > AccessShareLock &&
+			rh_map_place(rte->relid, &table) == RH_PLACE_TRANSIT)
+			rh_late_enter_gate(rte->relid, &table);
 	}
 }
 
@@ -103,8 +117,7 @@ check_not_stale(PlannedStmt *stmt)
 
 		if (rte->rtekind != RTE_RELATION || rte->relid < FirstNormalObjectId ||
 			rte->relkind != RELKIND_RELATION || rh_planned_distributed(rte) ||
-			!rh_map_table(rte->relid, &table) || table.state != RH_STATE_DISTRIBUTED ||
-			table.kind != RH_KIND_HASH)
+			!rh_map_table(rte->relid, &table) || table.kind != RH_KIND_HASH)
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),

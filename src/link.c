@@ -14,18 +14,23 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "lib/ilist.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/postmaster.h"
 #include "shmem/map.h"
+#include "src/catalog.h"
 #include "src/conn_internal.h"
+#include "src/rehouse.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/varlena.h"
 
 #define MAX_KEYWORDS 64
 
@@ -317,12 +322,50 @@ rh_link_open(const char *host, int port, const char *database, const char *extra
 	return rh_link_open_as(GetUserNameFromId(GetUserId(), false), host, port, database, extra);
 }
 
+/* The first address that our own server listens on. */
+static char *
+listen_address(void)
+{
+	List	   *addresses;
+
+	if (!SplitGUCList(pstrdup(ListenAddresses), ',', &addresses) || addresses == NIL ||
+		strcmp(linitial(addresses), "*") == 0 || strcmp(linitial(addresses), "0.0.0.0") == 0 ||
+		strcmp(linitial(addresses), "::") == 0)
+		return "localhost";
+	return linitial(addresses);
+}
+
+/*
+ * Our own server: where citus_set_coordinator_host says, else by its first
+ * Unix socket, else by the address that it listens on.
+ */
+static PGconn *
+open_coordinator(const char *extra)
+{
+	char	   *host = rh_catalog_text("SELECT coordinator_host FROM rehouse.cluster", 0, NULL, NULL);
+	bool		isnull;
+	int			port = PostPortNumber;
+	List	   *directories;
+
+	if (host != NULL)
+		port = (int) rh_catalog_int8("SELECT coordinator_port FROM rehouse.cluster", 0, NULL, NULL,
+									 &isnull);
+	else if (SplitDirectoriesString(pstrdup(Unix_socket_directories), ',', &directories) &&
+			 directories != NIL)
+		host = linitial(directories);
+	else
+		host = listen_address();
+	return rh_link_open(host, port, get_database_name(MyDatabaseId), extra);
+}
+
 PGconn *
 rh_link_open_node(int32 node_id, const char *extra)
 {
 	RhNode		node;
 	PGconn	   *pg;
 
+	if (node_id == RH_COORDINATOR_NODE)
+		return open_coordinator(extra);
 	if (!rh_map_node(node_id, &node))
 		elog(ERROR, "node %d is not in the map", node_id);
 	pg = rh_link_open(node.host, node.port, node.database, extra);

@@ -159,7 +159,8 @@ read_tables(RhMapInput *input, Snapshot snapshot)
 				colocation_id,
 				key_attnum,
 				ddl_generation,
-				estimated_rows;
+				estimated_rows,
+				switched_by;
 
 	open_scan(&scan, "tables", snapshot);
 	relation = column(&scan, "relation");
@@ -169,6 +170,7 @@ read_tables(RhMapInput *input, Snapshot snapshot)
 	key_attnum = column(&scan, "key_attnum");
 	ddl_generation = column(&scan, "ddl_generation");
 	estimated_rows = column(&scan, "estimated_rows");
+	switched_by = column(&scan, "switched_by");
 	while (next_row(&scan))
 	{
 		RhTable    *table = add_element((void **) &input->tables, &input->table_count, &capacity,
@@ -181,6 +183,8 @@ read_tables(RhMapInput *input, Snapshot snapshot)
 		table->key_attnum = DatumGetInt16(get_column(&scan, key_attnum));
 		table->ddl_generation = DatumGetInt32(get_column(&scan, ddl_generation));
 		table->estimated_rows = DatumGetFloat8(get_column(&scan, estimated_rows));
+		table->switched_by = table->state == RH_STATE_TRANSIT ? RH_NOT_SWITCHED :
+			(uint64) DatumGetInt64(get_column(&scan, switched_by));
 	}
 	close_scan(&scan);
 }

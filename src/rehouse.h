@@ -29,6 +29,12 @@
 #define RH_STATE_DISTRIBUTED 'd'
 #define RH_STATE_TRANSIT	't'
 
+/*
+ * The id of the coordinator where a node is meant: the source of a transfer that
+ * begins in its tables.  rehouse.nodes has no such row.
+ */
+#define RH_COORDINATOR_NODE	0
+
 /* Raises 55000 unless the library was preloaded; first thing in an SQL function. */
 extern void rh_require_preload(void);
 

@@ -5,7 +5,8 @@
  *
  * Transfers hold RowExclusiveLock, DDL ShareLock: each is compatible with its
  * own kind and conflicts with the other.  The mover never waits for it, and
- * holds nothing that DDL waits for besides; so no deadlock has it in it.
+ * what it holds besides (shells, in a distribution) it gives up for DDL as well;
+ * so no deadlock has it in it.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,17 +14,24 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "src/catalog.h"
 #include "src/transfer_lock.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
+#include "utils/memutils.h"
 
 #define MOVER_MODE	RowExclusiveLock
 #define DDL_MODE	ShareLock
 
-/* The one lock that this process holds as a mover, and whether it does. */
-static LOCKTAG session_tag;
-static bool session_held = false;
+/* A lock that this process holds as a mover, over transactions. */
+typedef struct SessionLock
+{
+	LOCKTAG		tag;
+	LOCKMODE	mode;
+} SessionLock;
+
+static List *session_locks = NIL;	/* of SessionLock, in TopMemoryContext */
 
 static void
 make_tag(LOCKTAG *tag, int32 colocation_id)
@@ -77,34 +85,106 @@ static void
 release_at_exit(int code, Datum arg)
 {
 	AbortOutOfAnyTransaction();
-	if (session_held && LockHeldByMe(&session_tag, MOVER_MODE))
-		rh_transfer_unlock_session();
+	rh_transfer_unlock_session();
+}
+
+/* Take a lock for the session, if it can be had at once, and remember it. */
+static bool
+lock_session(const LOCKTAG *tag, LOCKMODE mode)
+{
+	static bool registered = false;
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	SessionLock *lock = palloc(sizeof(SessionLock));
+	bool		held;
+
+	if (!registered)
+		before_shmem_exit(release_at_exit, (Datum) 0);
+	registered = true;
+	lock->tag = *tag;
+	lock->mode = mode;
+	session_locks = lappend(session_locks, lock);
+	held = LockAcquire(tag, mode, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	if (!held)
+	{
+		session_locks = list_delete_last(session_locks);
+		pfree(lock);
+	}
+	MemoryContextSwitchTo(caller);
+	return held;
 }
 
 bool
 rh_transfer_lock_session(int32 colocation_id)
 {
-	static bool registered = false;
+	LOCKTAG		tag;
 
-	Assert(!session_held);
-	if (!registered)
-		before_shmem_exit(release_at_exit, (Datum) 0);
-	registered = true;
-	make_tag(&session_tag, colocation_id);
-	session_held = LockAcquire(&session_tag, MOVER_MODE, true, true) != LOCKACQUIRE_NOT_AVAIL;
-	return session_held;
+	make_tag(&tag, colocation_id);
+	return lock_session(&tag, MOVER_MODE);
+}
+
+bool
+rh_transfer_lock_group(int32 colocation_id)
+{
+	LOCKTAG		tag;
+
+	make_tag(&tag, colocation_id);
+	return lock_session(&tag, DDL_MODE);
+}
+
+void
+rh_transfer_lock_shell(Oid relid)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	if (!lock_session(&tag, ShareUpdateExclusiveLock))
+		elog(ERROR, "the caller has no lock on relation %u", relid);
+}
+
+/* Release all, or those on shells. */
+static void
+release(bool shells_only)
+{
+	ListCell   *lc;
+
+	foreach(lc, session_locks)
+	{
+		SessionLock *lock = lfirst(lc);
+
+		if (shells_only && lock->tag.locktag_type != LOCKTAG_RELATION)
+			continue;
+		session_locks = foreach_delete_current(session_locks, lc);
+
+		/* one that an error has kept us from getting is in the list, too */
+		if (LockHeldByMe(&lock->tag, lock->mode))
+			LockRelease(&lock->tag, lock->mode, true);
+		pfree(lock);
+	}
+}
+
+void
+rh_transfer_unlock_shells(void)
+{
+	release(true);
 }
 
 void
 rh_transfer_unlock_session(void)
 {
-	if (session_held)
-		LockRelease(&session_tag, MOVER_MODE, true);
-	session_held = false;
+	release(false);
 }
 
 bool
 rh_transfer_lock_has_waiters(void)
 {
-	return session_held && LockHasWaiters(&session_tag, MOVER_MODE, true);
+	ListCell   *lc;
+
+	foreach(lc, session_locks)
+	{
+		SessionLock *lock = lfirst(lc);
+
+		if (LockHasWaiters(&lock->tag, lock->mode, true))
+			return true;
+	}
+	return false;
 }

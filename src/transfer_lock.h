@@ -14,6 +14,11 @@
  * seconds.  So does whatever changes which tables a group has (CREATE of a
  * distributed table that joins it, DROP).
  *
+ * A distribution of local tables into a group needs its buckets where they are,
+ * and does not mind DDL on the tables that the group has: it takes the lock as
+ * DDL does.  What it does mind is DDL on the shells that it reads: it holds
+ * SHARE UPDATE EXCLUSIVE on each, sees who waits for that, and gives way.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef RH_TRANSFER_LOCK_H
@@ -41,10 +46,20 @@ extern void rh_transfer_unlock_ddl_session(int32 colocation_id);
  */
 extern bool rh_transfer_lock_session(int32 colocation_id);
 
-/* Release it, if held; in a transaction or not. */
+/* For a mover that distributes into the group.  False: its buckets are being moved. */
+extern bool rh_transfer_lock_group(int32 colocation_id);
+
+/*
+ * The same for a shell; the caller's transaction has it locked in SHARE UPDATE
+ * EXCLUSIVE mode already.
+ */
+extern void rh_transfer_lock_shell(Oid relid);
+
+/* Release those on shells, or all, that are held; in a transaction or not. */
+extern void rh_transfer_unlock_shells(void);
 extern void rh_transfer_unlock_session(void);
 
-/* Does DDL wait for the one that we hold?  In a transaction or not. */
+/* Does DDL wait for any that we hold?  In a transaction or not. */
 extern bool rh_transfer_lock_has_waiters(void);
 
 #endif							/* RH_TRANSFER_LOCK_H */

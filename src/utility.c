@@ -141,7 +141,7 @@ check_drop_extension(Node *statement)
 	{
 		if (strcmp(strVal(lfirst(lc)), "rehouse") != 0)
 			continue;
-		if (rh_map_tables(0, &tables) > 0)
+		if (rh_map_tables(0, &tables) > 0 || rh_map_has_transit())
 			ereport(ERROR,
 					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 					 errmsg("cannot drop extension \"rehouse\" while there are distributed tables"),

@@ -48,7 +48,11 @@ CREATE TABLE rehouse.tables (
     colocation_id  int    NOT NULL REFERENCES rehouse.colocation_groups,
     key_attnum     int2   NOT NULL,                 -- 0 for a reference table
     ddl_generation int    NOT NULL DEFAULT 1,       -- raised by each DDL, part of remote statement names
-    estimated_rows float8 NOT NULL DEFAULT 0
+    estimated_rows float8 NOT NULL DEFAULT 0,
+    job_id         bigint,                          -- the job that distributes it while it is used, or has done so
+    taken_along    bool   NOT NULL DEFAULT false,   -- by that job, for its foreign keys, and not by name
+    own_identity   "char",                          -- in transit: the shell's replica identity, if that is FULL for the time
+    switched_by    bigint NOT NULL DEFAULT 0        -- the transaction of that job's cutover; 0: the shell's rows serve no snapshot
 );
 
 CREATE SEQUENCE rehouse.bucket_id_seq START 102008;
@@ -99,7 +103,8 @@ CREATE TABLE rehouse.cleanup (
     step_id     bigint,
     node_id     int    NOT NULL,
     object_kind text   NOT NULL CHECK (object_kind IN
-        ('schema', 'table', 'publication', 'slot', 'progress', 'identity_default', 'identity_nothing', 'indexes')),
+        ('schema', 'empty_schema', 'table', 'publication', 'slot', 'progress', 'identity_default', 'identity_nothing',
+         'indexes')),
     object_name text   NOT NULL,                    -- of a schema, table: quoted and qualified as needed
     bucket_id   bigint,                             -- a schema's: whose copy it is ...
     generation  int,                                -- ... and which one

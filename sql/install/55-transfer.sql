@@ -2,7 +2,8 @@
 -- Transfers: the durable state of each, beside the job step that it belongs to.
 -- ---------------------------------------------------------------------------
 
--- One row per step that moves, isolates or splits a bucket.  The phases, and who
+-- One row per step that moves, isolates or splits a bucket, or distributes tables
+-- of the coordinator (source_node and source_bucket 0).  The phases, and who
 -- changes them when, are in bgw/README.md.
 CREATE TABLE rehouse.transfers (
     job_id            bigint NOT NULL,
@@ -17,7 +18,7 @@ CREATE TABLE rehouse.transfers (
     PRIMARY KEY (job_id, step_id)
 );
 -- A bucket is in one transfer at a time.
-CREATE UNIQUE INDEX ON rehouse.transfers (source_bucket) WHERE phase IN ('copying', 'streaming', 'switched');
+CREATE UNIQUE INDEX ON rehouse.transfers (source_bucket) WHERE source_bucket <> 0 AND phase IN ('copying', 'streaming', 'switched');
 GRANT SELECT ON rehouse.transfers TO PUBLIC;
 COMMENT ON TABLE rehouse.transfers IS 'rehouse: state of the transfers of buckets between nodes';
 

@@ -95,7 +95,7 @@ SELECT t.relation::regclass AS table_name,
   LEFT JOIN (SELECT h.relation, count(DISTINCT h.shard_id) AS shards, sum(z.total_size)::bigint AS bytes
                FROM rehouse.shards h LEFT JOIN rehouse.shard_sizes() z USING (shard_id)
               GROUP BY h.relation) s ON s.relation = t.relation
- WHERE rehouse.may_see(t.relation)
+ WHERE rehouse.may_see(t.relation) AND t.state = 'd'
  ORDER BY t.relation::regclass::text;
 ALTER VIEW rehouse.citus_tables SET SCHEMA pg_catalog;
 COMMENT ON VIEW pg_catalog.citus_tables IS 'the distributed tables';
@@ -132,7 +132,8 @@ SELECT t.relation::regclass AS logicalrelid,
        t.colocation_id AS colocationid,
        CASE t.kind WHEN 'h' THEN 's' ELSE 't' END::"char" AS repmodel,
        false AS autoconverted
-  FROM rehouse.tables t;
+  FROM rehouse.tables t
+ WHERE t.state = 'd';
 ALTER VIEW rehouse.pg_dist_partition SET SCHEMA pg_catalog;
 COMMENT ON VIEW pg_catalog.pg_dist_partition IS 'the distributed tables, in the documented form';
 GRANT SELECT ON pg_catalog.pg_dist_partition TO PUBLIC;

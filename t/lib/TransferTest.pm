@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 use RehouseCluster;
 
-my $SCHEMA = <<'SQL';
+my $TABLES = <<'SQL';
 CREATE TYPE mood AS ENUM ('sad', 'happy');
 CREATE TABLE a (k int, id bigint, n numeric, m mood, big text, PRIMARY KEY (k, id));
 CREATE TABLE b (k int NOT NULL, id bigint, t text, f float8);
@@ -28,11 +28,14 @@ CREATE INDEX ON b (k, id);
 CREATE TABLE c (k int, id bigint, PRIMARY KEY (k, id), FOREIGN KEY (k, id) REFERENCES a);
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER nothing BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE TABLE ledger (k int, id bigint PRIMARY KEY);
+CREATE SEQUENCE ids;
+SQL
+
+my $DISTRIBUTE = <<'SQL';
 SELECT create_distributed_table('a', 'k', shard_count => 2);
 SELECT create_distributed_table('b', 'k', colocate_with => 'a');
 SELECT create_distributed_table('c', 'k', colocate_with => 'a');
-CREATE TABLE ledger (k int, id bigint PRIMARY KEY);
-CREATE SEQUENCE ids;
 SQL
 
 # One transaction of the load.
@@ -65,7 +68,8 @@ sub new
 		restart_after_crash => 'on', %{ $args{coordinator} || {} } })->add_nodes;
 	my $self = bless { cluster => $cluster, coordinator => $cluster->coordinator,
 		errors => $cluster->dir . '/load-errors', stop => $cluster->dir . '/load-stop' }, $class;
-	$self->{coordinator}->query($SCHEMA);
+	$self->{coordinator}->query($TABLES);
+	$self->{coordinator}->query($DISTRIBUTE) unless $args{local};
 	$self->start_load;
 	$self->{coordinator}->poll('SELECT count(*) > 20 FROM ledger');
 	return $self;

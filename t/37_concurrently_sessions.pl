@@ -1,0 +1,249 @@
+# Distributing tables while sessions use them: what those see that were there before, who waits for whom, DDL
+# that comes in between, and what it takes to stop it.
+
+use strict;
+use warnings;
+use Test::More;
+use RehouseCluster;
+
+my $cluster = RehouseCluster->new(workers => 2, coordinator => {
+	'rehouse.auto_rebalance' => 'off', 'rehouse.step_retry_delay' => '20ms', 'rehouse.shard_count' => 4 })->add_nodes;
+my $c = $cluster->coordinator;
+
+# Begin to distribute, and stop at a point.
+my $caller;
+sub begin
+{
+	my ($call, $point) = @_;
+	$c->query("SELECT rehouse.debug_arm('$point', 'wait')") if $point;
+	$caller = $c->session;
+	$caller->send("SELECT $call");
+	$c->poll("SELECT rehouse.debug_waiting('$point')") if $point;
+	return;
+}
+
+# Let it go on, and take what it says.
+sub end
+{
+	my ($point) = @_;
+	$c->query("SELECT rehouse.debug_disarm('$point')") if $point;
+	my ($rows, $messages) = $caller->finish;
+	$caller->close;
+	return $messages // '';
+}
+
+sub waits_for
+{
+	my ($pattern, $what) = @_;
+	ok(eval { $c->poll("SELECT coalesce(waits_for, '') ~ '$pattern' FROM rehouse.job_steps ORDER BY step_id DESC LIMIT 1"); 1 },
+		$what) or diag($c->query('SELECT s FROM rehouse.job_steps s ORDER BY step_id DESC LIMIT 1'));
+	return;
+}
+
+sub clean
+{
+	my ($what) = @_;
+	ok(eval { $c->query("CALL t.wait_clean('30 s')"); 1 }, "$what: nothing is left on any node") or diag($@);
+	is($c->query("SELECT count(*) FROM rehouse.tables WHERE state = 't'"), '0', "$what: nothing is in transit");
+	return;
+}
+
+my $tables = <<'SQL';
+CREATE TABLE p (k int PRIMARY KEY, v int DEFAULT 0);
+CREATE TABLE f (k int REFERENCES p, id int, v int DEFAULT 0, PRIMARY KEY (k, id));
+INSERT INTO p SELECT g FROM generate_series(1, 100) g;
+INSERT INTO f SELECT k, i FROM p, generate_series(1, 3) i;
+SQL
+my $drop = 'DROP TABLE f, p';
+
+# ---- plans, open transactions and snapshots from before ----
+$c->query($tables);
+my ($prepared, $committed, $repeatable, $untouched, $writer, $function) = map { $c->session } 1 .. 6;
+$prepared->query('SET plan_cache_mode = force_generic_plan');
+$prepared->query('PREPARE n AS SELECT count(*), sum(v) FROM f');
+$prepared->query('PREPARE up(int) AS UPDATE f SET v = v + 1 WHERE k = $1');
+$prepared->query('PREPARE ins(int, int) AS INSERT INTO f (k, id) VALUES ($1, $2)');
+is($prepared->query('EXECUTE n'), '300|0', 'a prepared statement');
+$function->query('CREATE FUNCTION total(int) RETURNS bigint LANGUAGE plpgsql AS $$DECLARE n bigint; BEGIN SELECT sum(v) INTO n FROM f WHERE k = $1; RETURN n; END$$');
+is($function->query('SELECT total(1)'), '0', 'a function with plans');
+$untouched->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+$committed->query('BEGIN; SELECT count(*) FROM f');
+begin("create_distributed_table_concurrently('f', 'k')");
+waits_for('process ' . $committed->backend_pid . ', which has used the tables before', 'it waits for a transaction that has used the tables, and says so');
+is($prepared->query('EXECUTE n'), '300|0', 'nobody waits meanwhile');
+$c->query("SELECT rehouse.debug_arm('transfer-stream-open', 'wait')");
+$committed->query('COMMIT');
+$c->poll("SELECT rehouse.debug_waiting('transfer-stream-open')");
+
+is($prepared->query('EXECUTE n'), '300|0', 'a plan from before, in transit');
+$prepared->query('EXECUTE up(1)');
+$prepared->query('EXECUTE ins(2, 4)');
+is($prepared->query('EXECUTE n'), '301|3', 'its changes');
+is($function->query('SELECT total(1)'), '3', 'a function');
+is($function->query('INSERT INTO p VALUES (101) RETURNING k'), '101', 'INSERT .. RETURNING');
+is($function->query('WITH x AS (UPDATE f SET v = v + 10 WHERE k = 3 RETURNING v) SELECT count(*), sum(v) FROM x'), '3|30', 'a change in WITH');
+is($function->query("MERGE INTO p USING (VALUES (102)) n (k) ON p.k = n.k WHEN NOT MATCHED THEN INSERT VALUES (n.k)"), '', 'MERGE, while it is local');
+$function->query("COPY f (k, id) FROM STDIN;\n101\t1\n102\t1\n\\.");
+is($function->query('SELECT count(*) FROM f'), '303', 'COPY');
+is($function->query('EXPLAIN (COSTS off) SELECT * FROM p WHERE k = 1') =~ /Scan/, 1, 'EXPLAIN');
+my ($status, $rows, $messages) = $c->try('INSERT INTO f (k, id) VALUES (999, 1)');
+like($messages, qr/23503/, 'foreign keys are in force');
+$committed->query('BEGIN');
+is($committed->query('SELECT count(*) FROM f'), '303', 'a transaction begun in transit');
+$committed->query('DECLARE cur CURSOR FOR SELECT k, id FROM f ORDER BY k, id');
+is($committed->query('FETCH 2 FROM cur'), "1|1\n1|2", 'with a cursor');
+$repeatable->query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+is($repeatable->query('SELECT count(*), sum(v) FROM f'), '303|33', 'one that keeps its snapshot');
+
+# a writer holds the cutover up
+$writer->query('BEGIN');
+$writer->query('UPDATE f SET v = v + 100 WHERE k = 4 AND id = 1');
+$c->query("SELECT rehouse.debug_disarm('transfer-stream-open')");
+waits_for('writers of the tables of job [0-9]+: process ' . $writer->backend_pid, 'the cutover waits for a writer, and says so');
+is($prepared->query('EXECUTE n'), '303|33', 'readers pass');
+$prepared->query('EXECUTE up(5)');
+is($writer->query('SELECT count(*) FROM f WHERE v > 0'), '10', 'it sees its own changes');
+$writer->query('COMMIT');
+like(end(), qr/"p"/, 'it is done, with a notice');
+is($c->query('SELECT sum(row_count) FROM t.shard_rows(\'f\')'), '303', 'the rows are in the shards');
+
+is($prepared->query('EXECUTE n'), '303|136', 'a plan from before reads the shards');
+$prepared->query('EXECUTE up(1)');
+is($function->query('SELECT total(1)'), '6', 'so does a function');
+is($committed->query('SELECT count(*), sum(v) FROM f'), '303|139', 'and a transaction that has read the local rows');
+is($committed->query('FETCH 1 FROM cur'), '1|3', 'an open cursor goes on');
+$committed->query('UPDATE f SET v = 0 WHERE k = 1');
+$committed->query('COMMIT');
+is($c->query('SELECT sum(v) FROM f WHERE k = 1'), '0', 'and may write');
+is($repeatable->query('SELECT count(*), sum(v) FROM f'), '303|33', 'who keeps a snapshot goes on seeing what it shows');
+is($repeatable->query('SELECT count(*) FROM p JOIN f USING (k)'), '303', 'of all tables');
+($status, $rows, $messages) = (undef, $repeatable->try('UPDATE f SET v = 1 WHERE k = 1'));
+like($messages, qr/40001.*table "f" was distributed by a concurrent transaction/, 'and may not write');
+$repeatable->query('ROLLBACK');
+is($untouched->query('SELECT count(*), sum(v) FROM f'), '300|0', 'a snapshot from before shows the rows from before');
+my $cut = $c->session;
+$cut->send("SELECT truncate_local_data_after_distributing_table('p')");
+$c->poll("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = " . $cut->backend_pid);
+is($untouched->query('SELECT count(*) FROM f'), '300', 'they stay as long as they are read');
+$untouched->query('COMMIT');
+$cut->finish;
+is($c->query('SELECT count(*) FROM f'), '303', 'and can go then');
+clean('after sessions');
+$c->query($drop);
+
+# a snapshot from before the cutover, and the local rows have gone
+$c->query($tables);
+$untouched->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+begin("create_distributed_table_concurrently('f', 'k')");
+end();
+$c->query("SELECT truncate_local_data_after_distributing_table('p')");
+is($untouched->query('SELECT count(*) FROM f'), '300', 'who comes late reads the shards');
+$untouched->query('COMMIT');
+$c->query($drop);
+
+# ---- a change of the key, and a row without one ----
+$c->query($tables);
+begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+$c->query('INSERT INTO p VALUES (200), (300); UPDATE f SET k = 200 WHERE k = 1; UPDATE f SET k = 300 WHERE k = 2 AND id = 1; UPDATE f SET k = 2 WHERE k = 300');
+end('transfer-stream-open');
+is($c->query('SELECT count(*), count(*) FILTER (WHERE k = 200), count(*) FILTER (WHERE k IN (1, 300)) FROM f'), '300|3|0', 'rows that have got another key have come to another shard');
+is($c->query('SELECT count(*) FROM f WHERE k = 200'), '3', 'where they are found');
+clean('after changes of the key');
+$c->query($drop);
+$c->query('CREATE TABLE n (k int, v int); INSERT INTO n VALUES (1, 1)');
+begin("create_distributed_table_concurrently('n', 'k')", 'transfer-stream-open');
+$c->query('INSERT INTO n VALUES (NULL, 2)');
+like(end('transfer-stream-open'), qr/distribution column "k" has null values/, 'a row without a key ends it');
+is($c->query('SELECT count(*) FROM n'), '2', 'the table is as before');
+clean('after a row without a key');
+$c->query('DROP TABLE n');
+
+# ---- DDL goes first ----
+for my $ddl ([ 'ALTER TABLE f ADD COLUMN w int DEFAULT 7', 'SELECT sum(w) FROM f', '2100' ],
+	[ 'CREATE INDEX more ON f (v)', 'SELECT sum(row_count) FROM t.shard_rows(\'f\')', '300' ],
+	[ 'TRUNCATE f', 'SELECT count(*) FROM f', '0' ],
+	[ 'GRANT SELECT ON f TO PUBLIC', "SELECT t.on_node(1, \$\$SELECT count(*) > 0 FROM pg_class WHERE relname = 'f' AND relacl::text ~ '=r/'\$\$)", 'true' ],
+	[ 'ALTER TABLE f RENAME COLUMN v TO u', 'SELECT sum(u) FROM f', '0' ],
+	[ 'VACUUM f', 'SELECT count(*) FROM f', '300' ],
+	[ 'CREATE TABLE g (k int REFERENCES p)', 'SELECT count(*) FROM g', '0' ])
+{
+	my ($sql, $check, $expected) = @$ddl;
+	for my $point ('transfer-copied-table', 'transfer-stream-open')
+	{
+		$c->query($tables);
+		begin("create_distributed_table_concurrently('f', 'k')", $point);
+		my $alter = $c->session;
+		$alter->send($sql);
+		$c->poll("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = " . $alter->backend_pid);
+		my $said = end($point);
+		my ($out, $err) = $alter->finish;
+		is($err // '', '', "$sql at $point") ;
+		unlike($said, qr/ERROR/, 'the distribution is done after it');
+		is($c->query($check), $expected, 'both have happened');
+		is($c->query("SELECT count(*) FROM citus_tables WHERE table_name IN ('f'::regclass, 'p'::regclass)"), '2', 'the tables are distributed');
+		$alter->close;
+		$c->query('DROP TABLE IF EXISTS g');
+		$c->query($drop);
+	}
+}
+$c->query($tables);
+begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+my $dropper = $c->session;
+$dropper->send('DROP TABLE f');
+$c->poll("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = " . $dropper->backend_pid);
+like(end('transfer-stream-open'), qr/ERROR.*failed/s, 'a table that is dropped is not distributed');
+$dropper->finish;
+is($c->query('SELECT count(*) FROM p'), '100', 'the other one is as before');
+clean('after DROP TABLE');
+$c->query('DROP TABLE p');
+
+# ---- others that want the same ----
+$c->query($tables);
+begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+($status, $rows, $messages) = $c->try("SELECT create_distributed_table_concurrently('p', 'k')");
+like($messages, qr/55006.*table "p" is being distributed by job \d+/, 'a second call on the same tables is an error');
+($status, $rows, $messages) = $c->try("SELECT create_distributed_table('f', 'k')");
+like($messages, qr/55006.*table "f" is being distributed by job \d+/, 'in the plain form too');
+($status, $rows, $messages) = $c->try('DROP EXTENSION rehouse');
+like($messages, qr/cannot drop extension/, 'the extension stays');
+is($c->query('SELECT count(*) FROM citus_tables'), '0', 'the views do not show tables in transit');
+unlike(end('transfer-stream-open'), qr/ERROR/, 'the first one is done');
+
+# into a group that has tables, whose shards then stay where they are
+$c->query('CREATE TABLE h (k int, v int, PRIMARY KEY (k), FOREIGN KEY (k) REFERENCES p); INSERT INTO h SELECT k FROM p');
+begin("create_distributed_table_concurrently('h', 'k')", 'transfer-stream-open');
+$c->query('INSERT INTO p VALUES (500); INSERT INTO h VALUES (500)');
+my $mover = $c->session;
+my ($shard, $source, $target) = split /\|/, $c->query('SELECT shard_id, node_id, 3 - node_id FROM rehouse.buckets JOIN rehouse.shards USING (bucket_id) ORDER BY bucket_id, shard_id LIMIT 1');
+$mover->send("SELECT citus_move_shard_placement($shard, $source, $target)");
+$c->poll("SELECT count(*) = 1 FROM rehouse.job_steps WHERE kind = 'move' AND waits_for ~ 'works on shards of the same co-location group'");
+is(end('transfer-stream-open'), '', 'no notice where all others are distributed already');
+($rows, $messages) = $mover->finish;
+is($messages // '', '', 'the move goes on after it');
+is($c->query('SELECT count(*) FROM h JOIN p USING (k) JOIN rehouse.tables t ON t.relation = \'h\'::regclass'), '101', 'the rows are there');
+is($c->query("SELECT count(DISTINCT colocation_id) FROM citus_tables"), '1', 'in one group');
+($status, $rows, $messages) = $c->try('INSERT INTO h VALUES (12345)');
+like($messages, qr/23503/, 'the foreign key holds');
+clean('after joining a group');
+$c->query('DROP TABLE h');
+$c->query($drop);
+
+# ---- stopped ----
+$c->query($tables);
+begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+$c->query('INSERT INTO f VALUES (1, 4)');
+$c->query("SELECT pg_cancel_backend(" . $caller->backend_pid . ")");
+like(end('transfer-stream-open'), qr/57014/, 'who has asked for it cancels');
+$c->poll("SELECT state = 'cancelled' FROM rehouse.jobs ORDER BY job_id DESC LIMIT 1");
+clean('after a cancel');
+is($c->query('SELECT count(*) FROM citus_tables'), '0', 'the tables are local');
+is($c->query('SELECT count(*) FROM f'), '301', 'with all rows');
+is($prepared->query('EXECUTE n'), '301|0', 'for plans from before, too');
+($status, $rows, $messages) = $c->try("SET statement_timeout = '300ms'; SELECT rehouse.debug_arm('transfer-stream-open', 'wait'); SELECT create_distributed_table_concurrently('f', 'k')");
+like($messages, qr/57014|25001/, 'a timeout does the same');
+$c->query("SELECT rehouse.debug_disarm('transfer-stream-open')");
+clean('after a timeout');
+is($c->query('SELECT count(*) FROM citus_tables'), '0', 'the tables are local');
+$c->query($drop);
+
+done_testing();
