@@ -23,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/wait_event.h"
 
+#define COPY_LOCK_TIMEOUT_MS 500
 #define IDENTITY_TIMEOUT_MS 50	/* readers of a table wait behind us no longer */
 
 /* ------------------------------------------------------------------------
@@ -292,6 +293,35 @@ create_slot(RhTransfer *t)
  * ------------------------------------------------------------------------
  */
 
+/*
+ * All locks of the copy at once.  DDL that waits for us on a shell would have
+ * the later ones wait for it; it goes first.
+ */
+static void
+lock_for_copy(RhTransfer *t)
+{
+	char	   *sql = psprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN ACCESS SHARE MODE",
+							   COPY_LOCK_TIMEOUT_MS, rh_transfer_table_list(t, -1));
+	PGresult   *result;
+	const char *state;
+
+	if (t->spec->kind == RH_TRANSFER_BUCKET)
+		return;
+	result = rh_link_try_exec(t->source, sql, 0);
+	state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	if (state != NULL && strcmp(state, "55P03") == 0)
+	{
+		PQclear(result);
+		ereport(ERROR,
+				(errcode(RH_ERRCODE_YIELD),
+				 errmsg("transfer of %s gives way to a change of its tables",
+						rh_transfer_subject(t->spec))));
+	}
+	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+		rh_link_report(ERROR, result, t->source, sql);
+	PQclear(result);
+}
+
 /* Import the snapshot; the sizes of what is to be copied are those of now. */
 static void
 begin_copy(RhTransfer *t, const char *snapshot)
@@ -302,6 +332,7 @@ begin_copy(RhTransfer *t, const char *snapshot)
 	PQclear(rh_link_exec(t->source,
 						 psprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
 								  " SET TRANSACTION SNAPSHOT %s", quote_literal_cstr(snapshot)), 0));
+	lock_for_copy(t);
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT 0::pg_catalog.int8");
 	for (int i = 0; i < t->ntables; i++)

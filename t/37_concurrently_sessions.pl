@@ -83,7 +83,7 @@ is($function->query('SELECT total(1)'), '3', 'a function');
 is($function->query('INSERT INTO p VALUES (101) RETURNING k'), '101', 'INSERT .. RETURNING');
 is($function->query('WITH x AS (UPDATE f SET v = v + 10 WHERE k = 3 RETURNING v) SELECT count(*), sum(v) FROM x'), '3|30', 'a change in WITH');
 is($function->query("MERGE INTO p USING (VALUES (102)) n (k) ON p.k = n.k WHEN NOT MATCHED THEN INSERT VALUES (n.k)"), '', 'MERGE, while it is local');
-$function->query("COPY f (k, id) FROM STDIN;\n101\t1\n102\t1\n\\.");
+$c->query("COPY f (k, id) FROM STDIN;\n101\t1\n102\t1\n\\.");
 is($function->query('SELECT count(*) FROM f'), '303', 'COPY');
 is($function->query('EXPLAIN (COSTS off) SELECT * FROM p WHERE k = 1') =~ /Scan/, 1, 'EXPLAIN');
 my ($status, $rows, $messages) = $c->try('INSERT INTO f (k, id) VALUES (999, 1)');

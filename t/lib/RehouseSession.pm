@@ -128,9 +128,21 @@ sub _read
 		next unless vec($bits, fileno($into{$name}), 1);
 		my $got = sysread $into{$name}, my $chunk, 65536;
 		if ($got) { $self->{$name} .= $chunk; }
-		else { $self->{eof} = 1; return 0; }
+		else { $self->_drain(\%into); return 0; }
 	}
 	return 1;
+}
+
+# psql has ended, or is about to: take its last words.
+sub _drain
+{
+	my ($self, $into) = @_;
+	for my $name (keys %$into)
+	{
+		while (sysread $into->{$name}, my $chunk, 65536) { $self->{$name} .= $chunk; }
+	}
+	$self->{eof} = 1;
+	return;
 }
 
 1;

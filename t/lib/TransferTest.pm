@@ -95,10 +95,11 @@ sub start_load
 		if (!$session) { sleep 0.05; next; }
 		my (undef, $messages) = eval { $session->try(transaction()) };
 		my $failed = $@ || $messages // '';
+		if ($session->{eof} && $failed eq '') { $session = undef; next; }
 		next unless $failed =~ /ERROR|FATAL|PANIC|lost|terminat|did not end/;
 		# whom the server's crash met is not the transfer's fault
 		print $errors "$failed\n"
-		  unless $failed =~ /57P0[123]|08006|08P01|terminat|closed the connection|not accepting|recovery mode|shutting down/;
+		  unless $failed =~ /57P0[123]|08006|08P01|terminat|closed the connection|connection to (?:the )?server was lost|no connection to the server|not accepting|recovery mode|shutting down/;
 		$session = undef;
 	}
 	$session->close if $session;
