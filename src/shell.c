@@ -21,10 +21,12 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "shmem/map.h"
-#include "src/rehouse.h"
+#include "src/catalog.h"
 #include "src/distribute.h"
+#include "src/rehouse.h"
 #include "src/shell.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -58,6 +60,18 @@ rh_shell_replace_storage(Relation rel)
 }
 
 void
+rh_shell_forget_snapshots(Oid relid)
+{
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+	RhTable		table;
+
+	if (rh_map_place(relid, &table) != RH_PLACE_LOCAL && table.switched_by != 0)
+		(void) rh_catalog_modify("UPDATE rehouse.tables SET switched_by = 0"
+								 " WHERE relation = $1 AND state = 'd'", 1, types, values, NULL, NULL);
+}
+
+void
 rh_shell_set_aside(Oid relid, const char *command)
 {
 	RhTable		table;
@@ -69,7 +83,10 @@ rh_shell_set_aside(Oid relid, const char *command)
 	rel = table_open(relid, AccessExclusiveLock);
 	CheckTableNotInUse(rel, command);
 	if (RelationGetNumberOfBlocks(rel) > 0)
+	{
+		rh_shell_forget_snapshots(relid);
 		rh_shell_replace_storage(rel);
+	}
 	table_close(rel, NoLock);
 }
 

@@ -19,6 +19,13 @@
 extern void rh_shell_replace_storage(Relation rel);
 
 /*
+ * The rows of a table that was distributed while it was used are about to go: no
+ * snapshot from before that is shown them any more.  The caller holds
+ * AccessExclusiveLock, so that who has begun to read them has ended.
+ */
+extern void rh_shell_forget_snapshots(Oid relid);
+
+/*
  * Set the rows aside that a shell may still have from before it was
  * distributed, for a command that would look at them or write them anew.  Takes
  * AccessExclusiveLock.  Does nothing to a table whose rows count (a reference

@@ -17,16 +17,15 @@
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "shmem/map.h"
-#include "src/catalog.h"
 #include "src/ddl_guard.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
+#include "src/shell.h"
 #include "src/table_locks.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -97,27 +96,6 @@ truncate_shell(Oid relid)
 	AtEOXact_GUC(true, nest_level);
 }
 
-/*
- * Nobody reads the shells any more: who has done so by an old snapshot has held
- * a lock, and is gone; who comes with one now is led to the shards.
- */
-static void
-forget_snapshots(List *tables)
-{
-	ListCell   *lc;
-
-	foreach(lc, tables)
-	{
-		Oid			types[] = {OIDOID};
-		Datum		values[] = {ObjectIdGetDatum(lfirst_oid(lc))};
-		RhTable		table;
-
-		if (rh_map_table(lfirst_oid(lc), &table) && table.switched_by != 0)
-			(void) rh_catalog_modify("UPDATE rehouse.tables SET switched_by = 0 WHERE relation = $1",
-									 1, types, values, NULL, NULL);
-	}
-}
-
 /* truncate_local_data_after_distributing_table(function_name regclass) */
 Datum
 rh_truncate_local_data(PG_FUNCTION_ARGS)
@@ -143,7 +121,8 @@ rh_truncate_local_data(PG_FUNCTION_ARGS)
 		locks = rh_table_lock_add(locks, lfirst_oid(lc), AccessExclusiveLock);
 	rh_table_locks_take(locks);
 	check_tables(relid, referencing_tables(relid));
-	forget_snapshots(tables);
+	foreach(lc, tables)
+		rh_shell_forget_snapshots(lfirst_oid(lc));
 	truncate_shell(relid);
 	PG_RETURN_VOID();
 }
