@@ -231,6 +231,22 @@ lock_group(int32 colocation_id)
 				 errmsg("the shards of co-location group %d are being moved", colocation_id)));
 }
 
+/* Get a lock without queueing for it. */
+static bool
+poll_lock(Oid relid, LOCKMODE mode, instr_time start, int limit_ms)
+{
+	while (!ConditionalLockRelationOid(relid, mode))
+	{
+		if (rh_elapsed_ms(start) > limit_ms)
+			return false;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 WRITER_POLL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
 bool
 rh_transit_lock_writers(RhTransfer *t, int limit_ms)
 {
@@ -238,15 +254,17 @@ rh_transit_lock_writers(RhTransfer *t, int limit_ms)
 
 	INSTR_TIME_SET_CURRENT(start);
 	for (int i = 0; i < t->ntables; i++)
-		while (!ConditionalLockRelationOid(t->tables[i].shell, ExclusiveLock))
-		{
-			if (rh_elapsed_ms(start) > limit_ms)
+	{
+		ListCell   *lc;
+
+		if (!poll_lock(t->tables[i].shell, ExclusiveLock, start, limit_ms))
+			return false;
+
+		/* the triggers of foreign keys to them are switched, too */
+		foreach(lc, rh_distribute_referenced_tables(t->tables[i].shell))
+			if (!poll_lock(lfirst_oid(lc), ShareRowExclusiveLock, start, limit_ms))
 				return false;
-			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 WRITER_POLL_MS, PG_WAIT_EXTENSION);
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
+	}
 	return true;
 }
 

@@ -22,6 +22,8 @@ INSERT INTO contract VALUES
 ('citus_check_connection_to_node', 'nodename text, nodeport integer DEFAULT 5432', 'boolean', 'granted'),
 -- distributing
 ('create_distributed_table', $$table_name regclass, distribution_column text, distribution_type citus.distribution_type DEFAULT 'hash'::citus.distribution_type, colocate_with text DEFAULT 'default'::text, shard_count integer DEFAULT NULL::integer$$, 'void', 'all'),
+('create_distributed_table_concurrently', $$table_name regclass, distribution_column text, distribution_type citus.distribution_type DEFAULT 'hash'::citus.distribution_type, colocate_with text DEFAULT 'default'::text, shard_count integer DEFAULT NULL::integer$$, 'void', 'all'),
+('distribute_concurrently', 'tables regclass[], columns text[]', 'void', 'all'),
 ('truncate_local_data_after_distributing_table', 'function_name regclass', 'void', 'all'),
 ('undistribute_table', 'table_name regclass, cascade_via_foreign_keys boolean DEFAULT false', 'void', 'all'),
 ('create_reference_table', 'table_name regclass', 'void', 'all'),

@@ -135,6 +135,16 @@ is($c->query('SELECT x, y, z FROM a, b, d'), '1|2|2', 'with their rows');
 state_is_clean('after several');
 $c->query('DROP TABLE d, b, a');
 
+# a foreign key to a reference table, and a reader of everything
+$c->query("CREATE TABLE kind (id int PRIMARY KEY); INSERT INTO kind VALUES (1), (2); SELECT create_reference_table('kind')");
+$c->query('CREATE TABLE thing (k int, kind int REFERENCES kind, PRIMARY KEY (k)); INSERT INTO thing SELECT i, 1 + i % 2 FROM generate_series(1, 50) i');
+is(notices("SELECT create_distributed_table_concurrently('thing', 'k')"), '', 'a table that references a reference table');
+is($c->query('SELECT count(*) FROM thing JOIN kind ON kind.id = thing.kind'), '50', 'its rows');
+fails('INSERT INTO thing VALUES (99, 3)', qr/23503.*thing_kind_fkey/, 'the foreign key holds');
+fails('DELETE FROM kind WHERE id = 2', qr/23503.*thing_kind_fkey/, 'from the other side too');
+state_is_clean('after a reference table');
+$c->query('DROP TABLE thing, kind');
+
 # rows without a key
 $c->query('CREATE TABLE n (k int, v int); INSERT INTO n VALUES (1, 1), (NULL, 2)');
 fails("SELECT create_distributed_table_concurrently('n', 'k')", qr/distribution column "k" has null values/, 'rows without a key');
