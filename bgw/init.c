@@ -44,6 +44,10 @@ define_settings(void)
 							"The number of transfers that may run at once from one node, and to one node.",
 							NULL, &rh_max_moves_per_node, 2, 1, 64, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("citus.max_background_task_executors_per_node",
+							"The documented name of rehouse.max_moves_per_node; 0: not set.",
+							NULL, &rh_documented_moves_per_node, 0, 0, 128, PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
 	DefineCustomIntVariable("rehouse.move_rate_limit",
 							"The rate at which a transfer copies rows, per second; 0: as fast as it can.",
 							NULL, &rh_move_rate_limit, 0, 0, INT_MAX, PGC_SIGHUP,

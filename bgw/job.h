@@ -38,6 +38,7 @@ extern bool rh_keeper_guarded(void (*func) (void *), void *arg, int elevel, Erro
 /* Settings. */
 extern int	rh_max_parallel_moves;
 extern int	rh_max_moves_per_node;
+extern int	rh_documented_moves_per_node;	/* 0: not set */
 extern int	rh_move_rate_limit;	/* kB per second, 0: none */
 extern int	rh_step_attempts;
 extern int	rh_step_retry_delay;

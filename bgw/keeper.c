@@ -49,6 +49,7 @@
 
 int			rh_max_parallel_moves = 4;
 int			rh_max_moves_per_node = 2;
+int			rh_documented_moves_per_node = 0;
 int			rh_move_rate_limit = 0;
 int			rh_step_attempts = 8;
 int			rh_step_retry_delay = 1000;

@@ -335,6 +335,8 @@ contend_for_group(const Candidate *a, const Candidate *b)
 static char *
 find_obstacle(Look *look, const Candidate *step)
 {
+	int			limit = rh_documented_moves_per_node > 0 ? rh_documented_moves_per_node :
+		rh_max_moves_per_node;
 	int			sources = 0;
 	int			targets = 0;
 	ListCell   *lc;
@@ -359,12 +361,12 @@ find_obstacle(Look *look, const Candidate *step)
 	if (list_length(look->running) >= rh_max_parallel_moves)
 		return psprintf("other transfers to end (rehouse.max_parallel_moves is %d)",
 						rh_max_parallel_moves);
-	if (sources >= rh_max_moves_per_node)
+	if (sources >= limit)
 		return psprintf("other transfers from node %d to end (rehouse.max_moves_per_node is %d)",
-						step->source_node, rh_max_moves_per_node);
-	if (targets >= rh_max_moves_per_node)
+						step->source_node, limit);
+	if (targets >= limit)
 		return psprintf("other transfers to node %d to end (rehouse.max_moves_per_node is %d)",
-						step->target_node, rh_max_moves_per_node);
+						step->target_node, limit);
 	return NULL;
 }
 

@@ -14,6 +14,7 @@
 
 #include "src/conn.h"
 #include "src/conn_internal.h"
+#include "src/remote_log.h"
 #include "src/xact.h"
 
 /* COPY data is sent in pieces of about this size. */
@@ -27,6 +28,8 @@ send_command(RhConn *conn, RhAccess access, const char *sql)
 	StringInfoData text;
 
 	rh_conn_make_idle(conn);
+	if (rh_remote_log_wanted())
+		rh_remote_log(sql, conn->name);
 	initStringInfo(&text);
 	stream = rh_stream_attach(conn, access, sql);
 	stream->prefix += rh_conn_sync_settings(conn);

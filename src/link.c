@@ -45,6 +45,7 @@ typedef struct Link
 static dlist_head links = DLIST_STATIC_INIT(links);
 
 static char *node_conninfo = NULL;
+static char *documented_conninfo = NULL;	/* citus.node_conninfo */
 static int	node_connection_timeout = 10000;
 static int	documented_timeout = -1;	/* citus.node_connection_timeout */
 
@@ -185,6 +186,7 @@ rh_connect(const char *host, int port, const char *database, const char *user,
 	/* defaults first: of two values libpq takes the last */
 	add_keyword(k, "fallback_application_name", psprintf("rehouse %d", MyProcPid));
 	add_conninfo(k, node_conninfo);
+	add_conninfo(k, documented_conninfo);
 	add_conninfo(k, extra);
 	add_keyword(k, "host", host);
 	add_keyword(k, "port", psprintf("%d", port));
@@ -605,6 +607,14 @@ rh_link_init(void)
 							   "Connection keywords that are used for every node.",
 							   "For example sslmode, sslrootcert or passfile; shown to superusers only.",
 							   &node_conninfo,
+							   "",
+							   PGC_SUSET,
+							   GUC_SUPERUSER_ONLY,
+							   check_node_conninfo, NULL, NULL);
+	DefineCustomStringVariable("citus.node_conninfo",
+							   "The documented name of rehouse.node_conninfo: its keywords come before those.",
+							   "Shown to superusers only.",
+							   &documented_conninfo,
 							   "",
 							   PGC_SUSET,
 							   GUC_SUPERUSER_ONLY,

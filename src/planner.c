@@ -24,6 +24,7 @@
 #include "src/late.h"
 #include "src/planner.h"
 #include "src/rehouse.h"
+#include "src/remote_log.h"
 #include "src/router.h"
 #include "src/ship.h"
 #include "src/unused_cte.h"
@@ -129,6 +130,7 @@ rh_planner(Query *parse, const char *query_string, int cursor_options,
 	if (stmt != NULL)
 		return stmt;
 	rh_classify_check_key_change(parse, NULL);
+	rh_remote_log_multi_tenant(parse);
 	return mark_distributed(rh_gather_plan(parse, query_string, cursor_options, bound_params));
 }
 

@@ -16,6 +16,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "shmem/state.h"
+#include "src/citus_settings.h"
 #include "src/conn.h"
 #include "src/ddl_guard.h"
 #include "src/distribute.h"
@@ -26,6 +27,7 @@
 #include "src/mapsync.h"
 #include "src/planner.h"
 #include "src/rehouse.h"
+#include "src/remote_log.h"
 #include "src/set_constraints.h"
 #include "src/statistics.h"
 #include "src/utility.h"
@@ -58,6 +60,8 @@ _PG_init(void)
 	rh_planner_init();
 	rh_gather_init();
 	rh_statistics_init();
+	rh_remote_log_init();
+	rh_citus_settings_init();
 
 	MarkGUCPrefixReserved("rehouse");
 }

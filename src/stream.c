@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "src/conn.h"
 #include "src/conn_internal.h"
+#include "src/remote_log.h"
 #include "src/xact.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -470,6 +471,9 @@ rh_stream_start(RhConn *conn, const RhStatement *statement)
 	/* what may raise comes before the first message is built */
 	if (prepared == NULL)
 		sql = statement->sql ? statement->sql : statement->make_sql(statement->make_sql_arg);
+	if (rh_remote_log_wanted())
+		rh_remote_log(statement->sql ? statement->sql : statement->make_sql(statement->make_sql_arg),
+					  conn->name);
 
 	stream = rh_stream_attach(conn, statement->access, statement->statement_id == 0 ? sql : NULL);
 	if (unlikely(conn->deallocate_all))
