@@ -524,10 +524,32 @@ has_outer_references(Query *query)
 	return false;
 }
 
+/*
+ * A statement that changes or locks rows here keeps those that it has joined
+ * them with, as whole rows; a part has no row type, the sub-select around it has.
+ * The barrier keeps the planner from pulling that up.
+ */
+static void
+keep_subselects(Query *query)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (rte->rtekind == RTE_SUBQUERY)
+			rte->security_barrier = true;
+	}
+}
+
 static bool
 rewrite_walker(Node *node, void *arg)
 {
+	Rewrite    *rewrite = arg;
+	int			before = list_length(rewrite->parts);
 	Query	   *query = (Query *) node;
+	bool		result;
 
 	if (node == NULL)
 		return false;
@@ -536,7 +558,12 @@ rewrite_walker(Node *node, void *arg)
 	if (query->commandType == CMD_SELECT && query->rowMarks == NIL && !has_outer_references(query) &&
 		(cut_whole(arg, query) || cut_aggregates(arg, query) || cut_join(arg, query)))
 		return false;
-	return query_tree_walker(query, rewrite_walker, arg, 0);
+	result = query_tree_walker(query, rewrite_walker, arg, 0);
+	if (list_length(rewrite->parts) > before &&
+		(query->rowMarks != NIL || query->commandType == CMD_UPDATE ||
+		 query->commandType == CMD_DELETE || query->commandType == CMD_MERGE))
+		keep_subselects(query);
+	return result;
 }
 
 List *

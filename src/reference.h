@@ -49,7 +49,7 @@ extern void rh_reference_check_foreign_key(Oid relid, Oid referenced);
 /*
  * The triggers that pass changes on to the copies, hidden as PostgreSQL's own
  * are.  The owner or a superuser calls.  repair: a command may have disabled
- * them.
+ * them, or have made triggers that must come after them.
  */
 extern void rh_reference_create_triggers(Oid relid);
 extern void rh_reference_repair_triggers(Oid relid);
@@ -67,5 +67,7 @@ extern void rh_reference_refresh(Oid relid);
  */
 extern void rh_reference_pre_commit(void);
 extern void rh_reference_end_xact(void);
+
+extern void rh_reference_init(void);
 
 #endif							/* RH_REFERENCE_H */

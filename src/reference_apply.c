@@ -101,6 +101,18 @@ typedef struct Apply
 /* Has this transaction changed copies? */
 static bool changed_copies = false;
 
+/*
+ * A statement's rows that a trigger of one of them has passed on; until the
+ * statement's own trigger fires, or its (sub)transaction is rolled back.
+ */
+typedef struct EarlyRows
+{
+	Tuplestorestate *rows;
+	int			level;
+} EarlyRows;
+
+static List *early_rows = NIL;	/* in TopTransactionContext */
+
 /* ------------------------------------------------------------------------
  * Locks
  * ------------------------------------------------------------------------
@@ -153,6 +165,7 @@ void
 rh_reference_end_xact(void)
 {
 	changed_copies = false;
+	early_rows = NIL;
 }
 
 /* ------------------------------------------------------------------------
@@ -646,14 +659,74 @@ apply_as_role(TriggerData *trigger)
 		SetUserIdAndSecContext(userid, sec_context);
 }
 
+static void
+apply_in_context(TriggerData *trigger)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rehouse reference table",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	apply_as_role(trigger);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}
+
+static EarlyRows *
+find_early(Tuplestorestate *rows)
+{
+	ListCell   *lc;
+
+	foreach(lc, early_rows)
+		if (((EarlyRows *) lfirst(lc))->rows == rows)
+			return lfirst(lc);
+	return NULL;
+}
+
+static void
+note_early(Tuplestorestate *rows)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+	EarlyRows  *early = palloc(sizeof(EarlyRows));
+
+	early->rows = rows;
+	early->level = GetCurrentTransactionNestLevel();
+	early_rows = lappend(early_rows, early);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+early_rows_at_subxact_end(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+						  void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	ListCell   *lc;
+
+	foreach(lc, early_rows)
+	{
+		EarlyRows  *early = lfirst(lc);
+
+		if (early->level < level)
+			continue;
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			early_rows = foreach_delete_current(early_rows, lc);
+		else if (event == SUBXACT_EVENT_COMMIT_SUB)
+			early->level = level - 1;
+	}
+}
+
+void
+rh_reference_init(void)
+{
+	RegisterSubXactCallback(early_rows_at_subxact_end, NULL);
+}
+
 /* The trigger function of reference_triggers.c. */
 Datum
 rh_reference_changed(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	Tuplestorestate *rows;
-	MemoryContext context;
-	MemoryContext caller;
+	EarlyRows  *early;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !trigger->tg_trigger->tgisinternal ||
 		!rh_reference_is(RelationGetRelid(trigger->tg_relation)))
@@ -663,12 +736,13 @@ rh_reference_changed(PG_FUNCTION_ARGS)
 	rows = trigger->tg_newtable != NULL ? trigger->tg_newtable : trigger->tg_oldtable;
 	if (tuplestore_tuple_count(rows) == 0)
 		PG_RETURN_POINTER(NULL);
-	context = AllocSetContextCreate(CurrentMemoryContext, "rehouse reference table",
-									ALLOCSET_DEFAULT_SIZES);
-	caller = MemoryContextSwitchTo(context);
-	apply_as_role(trigger);
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(context);
+	early = find_early(rows);
+	if (early == NULL)
+		apply_in_context(trigger);
+	if (early == NULL && TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		note_early(rows);
+	if (early != NULL && TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		early_rows = list_delete_ptr(early_rows, early);
 	PG_RETURN_POINTER(NULL);
 }
 

@@ -6,8 +6,13 @@
  * One AFTER STATEMENT trigger each for INSERT, UPDATE and DELETE, with
  * transition tables.  They are internal ones, as those of foreign keys are: not
  * dumped, not shown, not the user's to drop; and fire whatever
- * session_replication_role is.  Their names come before those of users'
- * triggers, which may rely on the copies.  TRUNCATE goes its own way (drop.c).
+ * session_replication_role is.  TRUNCATE goes its own way (drop.c).
+ *
+ * A user's trigger may rely on the copies: it inserts a row into a distributed
+ * table, say, that references the new one.  Names decide who is first, and ours
+ * come before all others.  But AFTER ROW triggers fire before those of the
+ * statement: where the user has any, there are three more of ours, for each row,
+ * of which the first that fires passes on all rows of the statement.
  *
  *-------------------------------------------------------------------------
  */
@@ -55,11 +60,12 @@ transition(const char *name, bool is_new)
 }
 
 static void
-create_trigger(Oid relid, int16 event)
+create_trigger(Oid relid, int16 event, bool for_rows)
 {
 	CreateTrigStmt *statement = makeNode(CreateTrigStmt);
 
 	statement->trigname = TRIGGER_NAME;
+	statement->row = for_rows;
 	statement->timing = TRIGGER_TYPE_AFTER;
 	statement->events = event;
 	if (event != TRIGGER_TYPE_INSERT)
@@ -71,13 +77,20 @@ create_trigger(Oid relid, int16 event)
 								 TRIGGER_FIRES_ALWAYS);
 }
 
+static void
+create_triggers(Oid relid, bool for_rows)
+{
+	create_trigger(relid, TRIGGER_TYPE_DELETE, for_rows);
+	create_trigger(relid, TRIGGER_TYPE_UPDATE, for_rows);
+	create_trigger(relid, TRIGGER_TYPE_INSERT, for_rows);
+	CommandCounterIncrement();
+}
+
 void
 rh_reference_create_triggers(Oid relid)
 {
-	create_trigger(relid, TRIGGER_TYPE_DELETE);
-	create_trigger(relid, TRIGGER_TYPE_UPDATE);
-	create_trigger(relid, TRIGGER_TYPE_INSERT);
-	CommandCounterIncrement();
+	create_triggers(relid, false);
+	rh_reference_repair_triggers(relid);
 }
 
 /* Our triggers on an open table: their positions among its triggers. */
@@ -95,10 +108,9 @@ own_triggers(Relation rel)
 }
 
 /* Internal triggers are a superuser's; who may alter the table has been checked. */
-void
-rh_reference_repair_triggers(Oid relid)
+static void
+enable_triggers(Relation rel)
 {
-	Relation	rel = table_open(relid, ShareRowExclusiveLock);
 	List	   *names = NIL;
 	Oid			userid;
 	int			sec_context;
@@ -111,6 +123,8 @@ rh_reference_repair_triggers(Oid relid)
 		if (trigger->tgenabled != TRIGGER_FIRES_ALWAYS)
 			names = lappend(names, pstrdup(trigger->tgname));
 	}
+	if (names == NIL)
+		return;
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	rh_ddl_guard_suspend();
@@ -118,9 +132,36 @@ rh_reference_repair_triggers(Oid relid)
 		EnableDisableTrigger(rel, lfirst(lc), TRIGGER_FIRES_ALWAYS, false, ShareRowExclusiveLock);
 	rh_ddl_guard_resume();
 	SetUserIdAndSecContext(userid, sec_context);
+	CommandCounterIncrement();
+}
+
+/* Has the table AFTER ROW triggers: the user's (own false), or ours? */
+static bool
+has_row_triggers(Relation rel, bool own)
+{
+	List	   *positions = own_triggers(rel);
+
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_AFTER(trigger->tgtype) &&
+			(own ? list_member_int(positions, i) : !trigger->tgisinternal))
+			return true;
+	}
+	return false;
+}
+
+void
+rh_reference_repair_triggers(Oid relid)
+{
+	Relation	rel = table_open(relid, ShareRowExclusiveLock);
+	bool		needs_rows = has_row_triggers(rel, false) && !has_row_triggers(rel, true);
+
+	enable_triggers(rel);
 	table_close(rel, NoLock);
-	if (names != NIL)
-		CommandCounterIncrement();
+	if (needs_rows)
+		create_triggers(relid, true);
 }
 
 void

@@ -26,6 +26,7 @@
 #include "src/locked_keys.h"
 #include "src/mapsync.h"
 #include "src/planner.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/remote_log.h"
 #include "src/set_constraints.h"
@@ -59,6 +60,7 @@ _PG_init(void)
 	rh_utility_init();
 	rh_planner_init();
 	rh_gather_init();
+	rh_reference_init();
 	rh_statistics_init();
 	rh_remote_log_init();
 	rh_citus_settings_init();
