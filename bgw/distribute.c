@@ -169,18 +169,17 @@ check_no_locks(List *set)
 static void
 say_what_comes(List *set)
 {
-	StringInfoData names;
 	ListCell   *lc;
 
-	initStringInfo(&names);
 	foreach(lc, set)
 	{
 		RhSetTable *table = lfirst(lc);
 		Relation	rel = relation_open(table->relid, AccessShareLock);
 
-		if (table->taken_along)
-			appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
-							 RelationGetRelationName(rel));
+		if (OidIsValid(table->along_with))
+			ereport(NOTICE,
+					(errmsg("table \"%s\" is distributed too, because a foreign key connects it with \"%s\"",
+							RelationGetRelationName(rel), get_rel_name(table->along_with))));
 		if (rel->rd_rel->relreplident != REPLICA_IDENTITY_FULL &&
 			!OidIsValid(RelationGetReplicaIndex(rel)))
 			ereport(NOTICE,
@@ -189,9 +188,6 @@ say_what_comes(List *set)
 					 errdetail("Rows that are updated or deleted are logged whole for the time.")));
 		relation_close(rel, AccessShareLock);
 	}
-	if (names.len > 0)
-		ereport(NOTICE,
-				(errmsg("also distributing tables that foreign keys connect: %s", names.data)));
 }
 
 /* ------------------------------------------------------------------------
@@ -210,7 +206,7 @@ int8_array(List *set, bool named_only, bool keys)
 	{
 		RhSetTable *table = lfirst(lc);
 
-		if (!named_only || !table->taken_along)
+		if (!named_only || !OidIsValid(table->along_with))
 			values[count++] = Int64GetDatum(keys ? (int64) table->key : (int64) table->relid);
 	}
 	return construct_array(values, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);

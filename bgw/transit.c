@@ -335,7 +335,7 @@ write_table(const RhTransferSpec *spec, const RhSetTable *table)
 	Datum		values[] = {
 		ObjectIdGetDatum(table->relid), Int32GetDatum(spec->colocation_id),
 		Int16GetDatum(table->key), Int64GetDatum(spec->job_id),
-		BoolGetDatum(table->taken_along), CharGetDatum(own)
+		BoolGetDatum(OidIsValid(table->along_with)), CharGetDatum(own)
 	};
 
 	if (lacks)

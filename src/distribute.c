@@ -601,8 +601,7 @@ rh_distribute_is_done(Oid relid, AttrNumber key, const RhColocationRequest *requ
 		wanted_group(request) != table.colocation_id)
 		return false;
 	ereport(NOTICE,
-			(errmsg("table \"%s\" is already distributed by column \"%s\"", get_rel_name(relid),
-					get_attname(relid, key, false))));
+			(errmsg("table \"%s\" is already distributed", get_rel_name(relid))));
 	return true;
 }
 

@@ -51,13 +51,13 @@ find_table(List *set, Oid relid)
 }
 
 static List *
-add_table(List *set, Oid relid, AttrNumber key, bool taken_along)
+add_table(List *set, Oid relid, AttrNumber key, Oid along_with)
 {
 	RhSetTable *table = palloc(sizeof(RhSetTable));
 
 	table->relid = relid;
 	table->key = key;
-	table->taken_along = taken_along;
+	table->along_with = along_with;
 	return lappend(set, table);
 }
 
@@ -68,7 +68,7 @@ rh_distribute_set_add(List *set, Oid relid, AttrNumber key)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("table \"%s\" is named twice", get_rel_name(relid))));
-	return add_table(set, relid, key, false);
+	return add_table(set, relid, key, InvalidOid);
 }
 
 /* ------------------------------------------------------------------------
@@ -143,7 +143,7 @@ add_neighbours(List *set, List *edges, const RhSetTable *table)
 		other = edge->from == table->relid ? edge->to : edge->from;
 		if (find_table(set, other) != NULL || rh_map_table(other, &entry))
 			continue;
-		set = add_table(set, other, matched_column(edge, table), true);
+		set = add_table(set, other, matched_column(edge, table), table->relid);
 	}
 	return set;
 }

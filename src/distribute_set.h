@@ -18,7 +18,8 @@ typedef struct RhSetTable
 {
 	Oid			relid;
 	AttrNumber	key;
-	bool		taken_along;	/* not asked for: a foreign key leads to it */
+	Oid			along_with;		/* not asked for: a foreign key connects it with
+								 * this one; InvalidOid: asked for */
 } RhSetTable;
 
 /* Append a table that was asked for; one that is in the set already is an error. */
