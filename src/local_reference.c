@@ -100,14 +100,14 @@ find_groups(void)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-		RhTable		referenced;
-		RhTable		referencing;
+		RhTable		table;
 
-		if (form->contype != CONSTRAINT_FOREIGN || !rh_map_table(form->confrelid, &referenced) ||
-			referenced.kind != RH_KIND_HASH || rh_map_table(form->conrelid, &referencing))
+		if (form->contype != CONSTRAINT_FOREIGN ||
+			!rh_local_reference_between(form->conrelid, form->confrelid) ||
+			!rh_map_table(form->confrelid, &table))
 			continue;
 		old = MemoryContextSwitchTo(TopMemoryContext);
-		referenced_groups = list_append_unique_int(referenced_groups, referenced.colocation_id);
+		referenced_groups = list_append_unique_int(referenced_groups, table.colocation_id);
 		MemoryContextSwitchTo(old);
 	}
 	systable_endscan(scan);

@@ -28,6 +28,9 @@ extern void rh_local_reference_init(void);
 /* The SQLSTATE of a shard's report. */
 #define RH_REPORT_SQLSTATE "RHREF"
 
+/* Has the one table its rows here, and the other its rows on the nodes? */
+extern bool rh_local_reference_between(Oid referencing, Oid referenced);
+
 /* Is this foreign key one from a local to a distributed table?  Its two tables. */
 extern bool rh_local_reference_is(Oid constraint, Oid *referencing, Oid *referenced);
 

@@ -43,12 +43,23 @@
 /* How long removing a trigger waits for those who have rows of the shard locked. */
 #define REMOVE_LOCK_TIMEOUT "5ms"
 
+/* A table that is being distributed has its rows here until the cutover. */
+bool
+rh_local_reference_between(Oid referencing, Oid referenced)
+{
+	RhTable		table;
+
+	if (!rh_map_table(referenced, &table) || table.kind != RH_KIND_HASH ||
+		table.state != RH_STATE_DISTRIBUTED)
+		return false;
+	return !rh_map_table(referencing, &table) || table.state != RH_STATE_DISTRIBUTED;
+}
+
 bool
 rh_local_reference_is(Oid constraint, Oid *referencing, Oid *referenced)
 {
 	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
 	Form_pg_constraint form;
-	RhTable		table;
 	bool		result;
 
 	if (!HeapTupleIsValid(tuple))
@@ -56,8 +67,8 @@ rh_local_reference_is(Oid constraint, Oid *referencing, Oid *referenced)
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
 	*referencing = form->conrelid;
 	*referenced = form->confrelid;
-	result = form->contype == CONSTRAINT_FOREIGN && rh_map_table(form->confrelid, &table) &&
-		table.kind == RH_KIND_HASH && !rh_map_table(form->conrelid, &table);
+	result = form->contype == CONSTRAINT_FOREIGN &&
+		rh_local_reference_between(form->conrelid, form->confrelid);
 	ReleaseSysCache(tuple);
 	return result;
 }

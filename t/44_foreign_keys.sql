@@ -1,5 +1,5 @@
 -- Foreign keys between distributed tables, in every form: on all shards or on none.
-SELECT plan(65);
+SELECT plan(71);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -189,7 +189,22 @@ SELECT is(on_shards('conname') || here('conname'), 'nonefk', 'not yet seen by ot
 ROLLBACK;
 SELECT is(on_shards('conname') || here('conname'), 'nonenone', 'ROLLBACK');
 
--- several in one statement, and across a move
+-- together with columns; column constraints
+CREATE TABLE top (k int PRIMARY KEY, other int UNIQUE);
+ALTER TABLE top DROP CONSTRAINT top_other_key;
+INSERT INTO top SELECT DISTINCT k FROM p;
+SELECT create_distributed_table('top', 'k', colocate_with => 'p');
+SELECT lives_ok('ALTER TABLE c ADD COLUMN q int, ADD COLUMN w text, ADD CONSTRAINT fq FOREIGN KEY (k, q) REFERENCES p', 'columns and a foreign key in one statement');
+SELECT throws_ok('UPDATE c SET q = 12345 WHERE k = 1', '23503');
+SELECT throws_ok('ALTER TABLE c ADD COLUMN no int REFERENCES top', '0A000', 'cannot add foreign key "c_no_fkey" to distributed table "c"', 'ADD COLUMN .. REFERENCES is never the distribution column');
+SELECT lives_ok('ALTER TABLE c DROP COLUMN q', 'goes with its column');
+SELECT is(on_shards('conname') || here('conname'), 'nonenone');
+CREATE TABLE leaf (k int REFERENCES top ON DELETE CASCADE DEFERRABLE, id int, PRIMARY KEY (k, id), FOREIGN KEY (k, id) REFERENCES p MATCH FULL);
+SELECT create_distributed_table('leaf', 'k', colocate_with => 'p');
+SELECT throws_ok('INSERT INTO leaf VALUES (4711, 1)', '23503', NULL, 'column and table constraints of before');
+DROP TABLE leaf, top;
+
+-- several in one statement
 SELECT lives_ok('ALTER TABLE c ADD CONSTRAINT a FOREIGN KEY (k, pid) REFERENCES p, ADD CONSTRAINT b FOREIGN KEY (k, v) REFERENCES p (k, v) NOT VALID');
 SELECT is(on_shards('conname || convalidated') || ' ' || here('conname || convalidated'), 'atrue,bfalse atrue,bfalse', 'two at once');
 SELECT lives_ok('ALTER TABLE c VALIDATE CONSTRAINT b, DROP CONSTRAINT a');

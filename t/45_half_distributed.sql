@@ -1,6 +1,6 @@
 -- Half distributed: a local table references a distributed one, in every form.  What happens to
 -- referenced rows on the nodes is checked against the local table here, or cascades to it.
-SELECT plan(66);
+SELECT plan(69);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -170,8 +170,13 @@ SELECT is(reporters('s'), '0 0', 'the shards know the foreign key themselves');
 INSERT INTO more.l VALUES (15);
 SELECT throws_ok('DELETE FROM s WHERE k = 15', '23503', 'update or delete on table "s" violates foreign key constraint "l_k_fkey" on table "l"');
 CREATE TABLE last (k int REFERENCES s);
-SELECT lives_ok('DROP TABLE s, p, more.l, last CASCADE');
+INSERT INTO last VALUES (16);
+SELECT undistribute_table('s', cascade_via_foreign_keys => true);
 SELECT is((SELECT count(*)::int FROM rehouse.tables), 0);
+SELECT throws_ok('DELETE FROM s WHERE k = 16', '23503', 'update or delete on table "s" violates foreign key constraint "last_k_fkey" on table "last"', 'and back: all tables are local');
+SELECT throws_ok('DELETE FROM s WHERE k = 15', '23503');
+SELECT lives_ok('DELETE FROM s WHERE k = 17');
+SELECT lives_ok('DROP TABLE s, p, more.l, last CASCADE');
 CALL t.wait_clean();
 SELECT is_empty('SELECT t.leftovers()', 'nothing left on any node');
 SELECT finish();
