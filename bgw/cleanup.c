@@ -303,7 +303,7 @@ drop_outside_keys(PGconn *link, const char *name)
 				 " JOIN pg_catalog.pg_class r ON r.oid = c.conrelid"
 				 " JOIN pg_catalog.pg_class f ON f.oid = c.confrelid"
 				 " JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace"
-				 " WHERE c.contype = 'f' AND n.nspname = %s AND f.relnamespace <> r.relnamespace",
+				 " WHERE c.contype = 'f' AND c.conparentid = 0 AND n.nspname = %s AND f.relnamespace <> r.relnamespace",
 				 quote_literal_cstr(name)));
 	ListCell   *lc;
 

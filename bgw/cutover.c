@@ -130,7 +130,7 @@ prelock_source(RhTransfer *t)
 	if (try_locking(t->source_branch,
 					psprintf("BEGIN; SET LOCAL lock_timeout = %d;"
 							 " LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE",
-							 PRELOCK_TIMEOUT_MS, rh_transfer_table_list(t, -1))))
+							 PRELOCK_TIMEOUT_MS, rh_transfer_table_list(t, -1, RH_TABLES_ALL))))
 		return true;
 	rh_transfer_wait_for(t, rh_transfer_lock_holder(t));
 	return false;
@@ -147,7 +147,7 @@ prelock_targets(RhTransfer *t)
 		if (!try_locking(node->branch,
 						 psprintf("%sSET LOCAL lock_timeout = %d;"
 								  " LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE",
-								  begin, PRELOCK_TIMEOUT_MS, rh_transfer_table_list(t, i))))
+								  begin, PRELOCK_TIMEOUT_MS, rh_transfer_table_list(t, i, RH_TABLES_ALL))))
 		{
 			rh_transfer_wait_for(t, "a lock on the new tables on their node");
 			return false;
@@ -284,7 +284,7 @@ drain_source(RhTransfer *t, instr_time pause)
 	}
 	else if (!try_locking(t->source_branch,
 						  psprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN EXCLUSIVE MODE",
-								   limit, rh_transfer_table_list(t, -1))))
+								   limit, rh_transfer_table_list(t, -1, RH_TABLES_ALL))))
 		return false;
 	rh_debug_point("transfer-cutover-locked");
 	rh_changes_send_marker(t);

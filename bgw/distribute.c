@@ -137,7 +137,7 @@ add_named(List *set, Oid relid, const char *column, const RhColocationRequest *r
 	if (rh_distribute_is_done(relid, key, request))
 		return set;
 	rel = relation_open(relid, AccessShareLock);
-	rh_distribute_check_table(rel);
+	rh_distribute_check_table(rel, false);
 	key = rh_distribute_check_key(rel, column);
 	relation_close(rel, AccessShareLock);
 	return rh_distribute_set_add(set, relid, key);

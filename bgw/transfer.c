@@ -20,6 +20,7 @@
 #include "bgw/apply.h"
 #include "bgw/transfer_private.h"
 #include "bgw/transit.h"
+#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "shmem/debug.h"
 #include "src/catalog.h"
@@ -337,18 +338,48 @@ stream_and_switch(RhTransfer *t)
 	rh_transfer_cutover(t);
 }
 
-/* Run a statement on a target that may have been overtaken by DDL since. */
-static void
+/*
+ * Run a statement on a target that may have been overtaken by DDL since, or
+ * been run before by a mover that died.  False: a lock was not to be had.
+ */
+static bool
 exec_unless_gone(PGconn *link, const char *sql)
 {
 	PGresult   *result = rh_link_try_exec(link, sql, 0);
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	bool		failed = PQresultStatus(result) == PGRES_FATAL_ERROR;
+	bool		no_lock = failed && state != NULL && strcmp(state, "55P03") == 0;
 
-	if (PQresultStatus(result) == PGRES_FATAL_ERROR &&
+	if (failed && !no_lock &&
 		(state == NULL || (strcmp(state, "42P01") != 0 && strcmp(state, "42704") != 0 &&
-						   strcmp(state, "3F000") != 0)))
+						   strcmp(state, "3F000") != 0 && strcmp(state, "42710") != 0)))
 		rh_link_report(ERROR, result, link, sql);
 	PQclear(result);
+	return !no_lock;
+}
+
+/*
+ * Foreign keys of partitioned tables.  Those of the partitions are valid by now
+ * and are taken for its own, without a look at the rows; but it takes locks
+ * that keep writers out: in short tries.
+ */
+static void
+add_foreign_keys(RhTransfer *t, PGconn *link, List *statements)
+{
+	ListCell   *lc;
+
+	foreach(lc, statements)
+	{
+		char	   *sql = psprintf("SET lock_timeout = %d; %s; SET lock_timeout = 0",
+								   rh_cutover_lock_timeout, (char *) lfirst(lc));
+
+		while (!exec_unless_gone(link, sql))
+		{
+			rh_transfer_wait_for(t, "a lock on a partitioned table, to add its foreign key");
+			rh_transfer_pause(t, 100 + pg_prng_uint32(&pg_global_prng_state) % 200);
+		}
+	}
+	rh_transfer_wait_for(t, NULL);
 }
 
 /* Autovacuum on again, and foreign keys validated, in all of a node's targets. */
@@ -364,7 +395,8 @@ finish_node(RhTransfer *t, int n)
 		if (t->target_node[i] != n)
 			continue;
 		foreach(lc, t->ddl[i].after)
-			exec_unless_gone(link, lfirst(lc));
+			(void) exec_unless_gone(link, lfirst(lc));
+		add_foreign_keys(t, link, t->ddl[i].last);
 		rh_transfer_tick(t);
 	}
 	rh_link_close(link);

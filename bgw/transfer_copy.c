@@ -194,6 +194,8 @@ set_full_identity(RhTransfer *t, RhTransferTable *table)
 static void
 create_publication(RhTransfer *t)
 {
+	const char *leaves;
+
 	if (t->spec->kind == RH_TRANSFER_TABLES)
 		return;					/* made when they went into transit */
 	rh_transfer_phase(t, "publishing");
@@ -201,9 +203,10 @@ create_publication(RhTransfer *t)
 		if (t->tables[i].lacks_identity)
 			set_full_identity(t, &t->tables[i]);
 	rh_debug_point("transfer-identity");
+	leaves = rh_transfer_table_list(t, -1, RH_TABLES_LEAVES);
 	PQclear(rh_link_exec(t->source,
-						 psprintf("CREATE PUBLICATION %s FOR TABLE %s", t->name,
-								  rh_transfer_table_list(t, -1)), 0));
+						 psprintf("CREATE PUBLICATION %s%s%s", t->name,
+								  leaves[0] != '\0' ? " FOR TABLE " : "", leaves), 0));
 	rh_debug_point("transfer-publication");
 }
 
@@ -301,7 +304,7 @@ static void
 lock_for_copy(RhTransfer *t)
 {
 	char	   *sql = psprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN ACCESS SHARE MODE",
-							   COPY_LOCK_TIMEOUT_MS, rh_transfer_table_list(t, -1));
+							   COPY_LOCK_TIMEOUT_MS, rh_transfer_table_list(t, -1, RH_TABLES_ALL));
 	PGresult   *result;
 	const char *state;
 
@@ -419,7 +422,7 @@ tables_on_node(RhTransfer *t, int n)
 	initStringInfo(&list);
 	for (int i = 0; i < t->spec->ntargets; i++)
 		if (t->target_node[i] == n)
-			appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", rh_transfer_table_list(t, i));
+			appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", rh_transfer_table_list(t, i, RH_TABLES_ROOTS));
 	return list.data;
 }
 

@@ -42,7 +42,7 @@ typedef struct RhTransferColumn
 	char	   *equals;			/* OPERATOR(schema.=), or NULL: compare as text */
 } RhTransferColumn;
 
-/* One table of the bucket. */
+/* One table of the bucket; a partitioned one comes before its partitions. */
 typedef struct RhTransferTable
 {
 	Oid			shell;
@@ -65,7 +65,17 @@ typedef struct RhTransferTable
 	bool		has_outside_keys;	/* foreign keys to reference tables */
 	bool		null_keys;		/* the key is not declared NOT NULL */
 	double		rows;			/* that have been routed to one of several targets */
+	bool		partitioned;	/* has no rows: its partitions have them */
+	bool		is_partition;
 } RhTransferTable;
+
+/* Which of the tables. */
+typedef enum RhTableSet
+{
+	RH_TABLES_ALL,
+	RH_TABLES_LEAVES,			/* those that have rows */
+	RH_TABLES_ROOTS				/* those that are no partitions */
+} RhTableSet;
 
 /* DDL for one target, made when the transfer starts. */
 typedef struct RhTargetDdl
@@ -75,6 +85,7 @@ typedef struct RhTargetDdl
 	List	   *arrive;			/* at the cutover first: to where they shall be */
 	List	   *cutover;		/* then foreign keys not valid, triggers */
 	List	   *after;			/* autovacuum's options, validation: online */
+	List	   *last;			/* foreign keys of partitioned tables, in short tries */
 	List	   *schemas;		/* names, unquoted, as String nodes: those that the
 								 * transfer makes for itself */
 } RhTargetDdl;
@@ -165,7 +176,7 @@ extern void rh_transfer_switch_catalog(RhTransfer *t);
 /* transfer_tables.c: what is to be transferred; in a transaction */
 extern void rh_transfer_describe(RhTransfer *t);
 extern char *rh_transfer_tables_text(const RhTransfer *t);
-extern char *rh_transfer_table_list(const RhTransfer *t, int target);
+extern char *rh_transfer_table_list(const RhTransfer *t, int target, RhTableSet set);
 
 /* preflight.c */
 extern void rh_transfer_preflight(RhTransfer *t);

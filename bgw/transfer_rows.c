@@ -391,6 +391,8 @@ rh_transfer_copy_rows(RhTransfer *t)
 		pipe.links[n] = rh_transfer_link(t, t->nodes[n].node_id, false);
 	for (int i = 0; i < t->ntables; i++)
 	{
+		if (t->tables[i].partitioned)
+			continue;
 		for (int n = 0; n < t->nnodes; n++)
 			PQclear(rh_link_exec(pipe.links[n], "BEGIN", 0));
 		copy_table(&pipe, &t->tables[i]);

@@ -26,8 +26,10 @@
 #include "src/distribute.h"
 #include "src/key.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
+#include "src/shard_partition.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -221,55 +223,88 @@ describe_arrival(RhTransfer *t, RhTransferTable *table, int index, const RhPlace
 												table->targets[index], quote_identifier(schema)));
 }
 
-/* DDL from the cutover on, when the table is at its place. */
+/* One table's names at one target. */
 static void
-describe_finish(RhTransfer *t, RhTransferTable *table, Relation shell, int index)
-{
-	RhTargetDdl *ddl = &t->ddl[index];
-	RhPlacement placement;
-	Oid			relid = table->shell;
-	char	   *name;
-
-	target_placement(t, index, &placement);
-	if (t->spec->kind == RH_TRANSFER_TABLES)
-		describe_arrival(t, table, index, &placement);
-	name = rh_shard_name(relid, placement.bucket_id, placement.generation);
-	ddl->cutover = list_concat(ddl->cutover, rh_shard_ddl_foreign_keys(relid, &placement, true));
-	ddl->cutover = list_concat(ddl->cutover, rh_shard_ddl_triggers(relid, &placement));
-	describe_autovacuum_reset(ddl, name, shell);
-	ddl->after = list_concat(ddl->after, rh_shard_ddl_validate(relid, &placement));
-}
-
-/* All DDL for one table at one target. */
-static void
-describe_target(RhTransfer *t, RhTransferTable *table, Relation shell, int index)
+name_target(RhTransfer *t, RhTransferTable *table, Relation shell, int index)
 {
 	RhTargetDdl *ddl = &t->ddl[index];
 	RhPlacement placement;
 	char		schema[NAMEDATALEN];
-	Oid			relid = table->shell;
 
 	staging_placement(t, index, &placement);
 	rh_shard_schema(schema, get_namespace_name(RelationGetNamespace(shell)),
 					placement.bucket_id, placement.generation);
-	table->targets[index] = rh_shard_name(relid, placement.bucket_id, placement.generation);
+	table->targets[index] = rh_shard_name(table->shell, placement.bucket_id, placement.generation);
 	ddl->schemas = add_name(ddl->schemas, schema);
+}
 
-	ddl->create = list_concat(ddl->create, rh_shard_ddl_dependencies(relid));
-	ddl->create = list_concat(ddl->create, rh_shard_ddl_schema(relid, &placement));
-	ddl->create = list_concat(ddl->create, rh_shard_ddl_table(relid, &placement));
-	ddl->create = lappend(ddl->create,
-						  psprintf("ALTER TABLE %s SET (autovacuum_enabled = off,"
-								   " toast.autovacuum_enabled = off)", table->targets[index]));
-	ddl->indexes = list_concat(ddl->indexes,
-							   rh_shard_ddl_indexes(relid, &placement, RH_INDEXES_ALL));
+/* Those of the tables that are, or are not, partitioned: OIDs. */
+static List *
+shells_of(const RhTransfer *t, bool partitioned)
+{
+	List	   *shells = NIL;
 
-	/* FULL is the shell's for the time only */
-	if (t->spec->kind == RH_TRANSFER_TABLES && table->lacks_identity)
-		ddl->indexes = lappend(ddl->indexes,
-							   psprintf("ALTER TABLE %s REPLICA IDENTITY %s", table->targets[index],
-										table->identity == REPLICA_IDENTITY_NOTHING ? "NOTHING" : "DEFAULT"));
-	describe_finish(t, table, shell, index);
+	for (int i = 0; i < t->ntables; i++)
+		if (t->tables[i].partitioned == partitioned)
+			shells = lappend_oid(shells, t->tables[i].shell);
+	return shells;
+}
+
+/* DDL from the cutover on, when the tables are at their place. */
+static void
+describe_finish(RhTransfer *t, List *shells, int index)
+{
+	RhTargetDdl *ddl = &t->ddl[index];
+	RhPlacement placement;
+
+	target_placement(t, index, &placement);
+	for (int i = 0; i < t->ntables; i++)
+	{
+		RhTransferTable *table = &t->tables[i];
+		Relation	shell = relation_open(table->shell, AccessShareLock);
+
+		if (t->spec->kind == RH_TRANSFER_TABLES)
+			describe_arrival(t, table, index, &placement);
+		if (!table->partitioned)
+			describe_autovacuum_reset(ddl, rh_shard_name(table->shell, placement.bucket_id,
+														 placement.generation), shell);
+		relation_close(shell, NoLock);
+	}
+	ddl->cutover = list_concat(rh_shards_foreign_keys(shells, &placement, true),
+							   rh_shards_triggers(shells, &placement));
+	ddl->after = list_concat(ddl->after, rh_shards_validate(shells_of(t, false), &placement));
+	ddl->last = rh_shards_validate(shells_of(t, true), &placement);
+}
+
+/* All DDL for all tables at one target. */
+static void
+describe_target(RhTransfer *t, List *shells, int index)
+{
+	RhTargetDdl *ddl = &t->ddl[index];
+	RhPlacement placement;
+	ListCell   *lc;
+
+	staging_placement(t, index, &placement);
+	foreach(lc, shells)
+		ddl->create = list_concat(ddl->create, rh_shard_ddl_dependencies(lfirst_oid(lc)));
+	ddl->create = list_concat(ddl->create, rh_shards_tables(shells, &placement));
+	ddl->indexes = rh_shards_indexes(shells, &placement);
+	for (int i = 0; i < t->ntables; i++)
+	{
+		RhTransferTable *table = &t->tables[i];
+
+		if (!table->partitioned)
+			ddl->create = lappend(ddl->create,
+								  psprintf("ALTER TABLE %s SET (autovacuum_enabled = off,"
+										   " toast.autovacuum_enabled = off)", table->targets[index]));
+
+		/* FULL is the shell's for the time only */
+		if (t->spec->kind == RH_TRANSFER_TABLES && table->lacks_identity)
+			ddl->indexes = lappend(ddl->indexes,
+								   psprintf("ALTER TABLE %s REPLICA IDENTITY %s", table->targets[index],
+											table->identity == REPLICA_IDENTITY_NOTHING ? "NOTHING" : "DEFAULT"));
+	}
+	describe_finish(t, shells, index);
 }
 
 /* Where the rows come from: a shard, or the shell itself. */
@@ -296,7 +331,7 @@ static void
 describe_identity(RhTransfer *t, RhTransferTable *table, Relation shell)
 {
 	table->identity = shell->rd_rel->relreplident;
-	table->lacks_identity = table->identity != REPLICA_IDENTITY_FULL &&
+	table->lacks_identity = !table->partitioned && table->identity != REPLICA_IDENTITY_FULL &&
 		!OidIsValid(RelationGetReplicaIndex(shell));
 	if (t->spec->kind == RH_TRANSFER_TABLES)
 	{
@@ -319,13 +354,15 @@ describe_table(RhTransfer *t, RhTransferTable *table, const RhTable *entry)
 	table->shell = entry->relid;
 	table->ddl_generation = entry->ddl_generation;
 	table->name = pstrdup(RelationGetRelationName(shell));
+	table->is_partition = shell->rd_rel->relispartition;
+	table->partitioned = shell->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	describe_source(t, table, shell);
 	describe_identity(t, table, shell);
 	table->has_outside_keys = rh_distribute_referenced_tables(entry->relid) != NIL;
 	describe_columns(table, shell, entry->key_attnum);
 	table->targets = palloc0(t->spec->ntargets * sizeof(char *));
 	for (int i = 0; i < t->spec->ntargets; i++)
-		describe_target(t, table, shell, i);
+		name_target(t, table, shell, i);
 	t->roles = add_names(t->roles, rh_shard_ddl_roles(entry->relid));
 	t->owners = add_name(t->owners, GetUserNameFromId(shell->rd_rel->relowner, false));
 	t->shell_schemas = add_name(t->shell_schemas,
@@ -352,16 +389,24 @@ describe_nodes(RhTransfer *t)
 	}
 }
 
-/* All tables of the transfer at one place (target -1: the source), with commas. */
+static bool
+is_in_set(const RhTransferTable *table, RhTableSet set)
+{
+	return set == RH_TABLES_ALL ||
+		(set == RH_TABLES_LEAVES ? !table->partitioned : !table->is_partition);
+}
+
+/* Tables of the transfer at one place (target -1: the source), with commas. */
 char *
-rh_transfer_table_list(const RhTransfer *t, int target)
+rh_transfer_table_list(const RhTransfer *t, int target, RhTableSet set)
 {
 	StringInfoData list;
 
 	initStringInfo(&list);
 	for (int i = 0; i < t->ntables; i++)
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
-						 target < 0 ? t->tables[i].source : t->tables[i].targets[target]);
+		if (is_in_set(&t->tables[i], set))
+			appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "",
+							 target < 0 ? t->tables[i].source : t->tables[i].targets[target]);
 	return list.data;
 }
 
@@ -374,26 +419,33 @@ add_table(HeapTuple row, TupleDesc desc, void *arg)
 	*relids = lappend_oid(*relids, (Oid) strtoul(SPI_getvalue(row, desc, 1), NULL, 10));
 }
 
-/* The entries of all tables that are transferred. */
-static int
-find_tables(const RhTransferSpec *spec, RhTable **entries)
+/* The tables that are transferred, each parent before its partitions. */
+static List *
+find_shells(const RhTransferSpec *spec)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(spec->job_id)};
 	List	   *relids = NIL;
+	List	   *shells = NIL;
+	RhTable    *entries;
+	RhTable		entry;
 	ListCell   *lc;
-	int			count = 0;
 
-	if (spec->kind != RH_TRANSFER_TABLES)
-		return rh_map_tables(spec->colocation_id, entries);
-	rh_catalog_each("SELECT relation FROM rehouse.tables WHERE job_id = $1 ORDER BY relation",
-					1, types, values, NULL, add_table, &relids);
-	*entries = palloc0(Max(list_length(relids), 1) * sizeof(RhTable));
+	if (spec->kind == RH_TRANSFER_TABLES)
+		rh_catalog_each("SELECT relation FROM rehouse.tables WHERE job_id = $1 ORDER BY relation",
+						1, types, values, NULL, add_table, &relids);
+	else
+	{
+		int			count = rh_map_tables(spec->colocation_id, &entries);
+
+		for (int i = 0; i < count; i++)
+			relids = lappend_oid(relids, entries[i].relid);
+	}
 	foreach(lc, relids)
 		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(lc))) &&
-			rh_map_table(lfirst_oid(lc), &(*entries)[count]))
-			count++;
-	return count;
+			rh_map_table(lfirst_oid(lc), &entry) && entry.kind == RH_KIND_HASH)
+			shells = lappend_oid(shells, lfirst_oid(lc));
+	return rh_partition_sort(shells);
 }
 
 /* Does a foreign key lead to a table that has its shards in the group already? */
@@ -446,17 +498,20 @@ describe_gates(RhTransfer *t)
 void
 rh_transfer_describe(RhTransfer *t)
 {
-	RhTable    *entries;
 	bool		shown = rh_map_show_transit(t->spec->kind == RH_TRANSFER_TABLES);
-	int			count = find_tables(t->spec, &entries);
+	List	   *shells = find_shells(t->spec);
+	ListCell   *lc;
+	RhTable		entry;
 
 	t->ntables = 0;
 	t->roles = t->owners = t->shell_schemas = NIL;
-	t->tables = palloc0(Max(count, 1) * sizeof(RhTransferTable));
+	t->tables = palloc0(Max(list_length(shells), 1) * sizeof(RhTransferTable));
 	t->ddl = palloc0(t->spec->ntargets * sizeof(RhTargetDdl));
-	for (int i = 0; i < count; i++)
-		if (entries[i].kind == RH_KIND_HASH)
-			describe_table(t, &t->tables[t->ntables++], &entries[i]);
+	foreach(lc, shells)
+		if (rh_map_table(lfirst_oid(lc), &entry))
+			describe_table(t, &t->tables[t->ntables++], &entry);
+	for (int i = 0; i < t->spec->ntargets; i++)
+		describe_target(t, shells, i);
 	if (t->nodes == NULL)
 		describe_nodes(t);
 	describe_gates(t);

@@ -39,7 +39,6 @@ CREATE UNLOGGED TABLE unlogged (k int);
 SELECT create_distributed_table('unlogged', 'k');
 CREATE TABLE parted (k int) PARTITION BY LIST (k);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
-SELECT create_distributed_table('parted', 'k');
 SELECT create_distributed_table('parted_1', 'k');
 CREATE TABLE parent (k int);
 CREATE TABLE child () INHERITS (parent);

@@ -43,6 +43,7 @@
 #include "src/colocation.h"
 #include "src/distribute.h"
 #include "src/old_shards.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "src/table_locks.h"
 #include "src/transfer_lock.h"
@@ -108,6 +109,12 @@ rh_check_alterable(Oid relid, RhTable *table)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not distributed by a column", get_rel_name(relid)),
 				 errhint("Distribute it with create_distributed_table().")));
+	if (rh_is_partitioned(relid) || OidIsValid(rh_partition_parent(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot alter the distribution of partitioned table \"%s\"",
+						get_rel_name(rh_partition_root(relid))),
+				 errhint("Undistribute the table, and distribute it again.")));
 }
 
 void
@@ -377,7 +384,7 @@ build(const Alteration *alter, const RhOldShards *old)
 		rh_change_group(lfirst_oid(lc), alter->group, new_key_of(lfirst_oid(lc)));
 	count = rh_map_placements(alter->group, &placements, &version);
 	foreach(lc, alter->shells)
-		rh_distribute_create_shards(lfirst_oid(lc), placements, count);
+		rh_distribute_create_shards(list_make1_oid(lfirst_oid(lc)), placements, count);
 	foreach(lc, alter->shells)
 		rows[foreach_current_index(lc)] = rh_old_shards_copy(old, lfirst_oid(lc));
 	rh_distribute_finish_shards(alter->shells, placements, count);

@@ -43,7 +43,8 @@ classify_relation(RangeTblEntry *rte, RhTableUse *use)
 {
 	RhTable		table;
 
-	if (rte->relid < FirstNormalObjectId || rte->relkind != RELKIND_RELATION)
+	if (rte->relid < FirstNormalObjectId ||
+		(rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE))
 		return;
 	if (rte->securityQuals != NIL)
 		use->row_security = true;

@@ -35,6 +35,7 @@
 #include "src/copy.h"
 #include "src/copy_router.h"
 #include "src/late.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -304,6 +305,8 @@ rh_copy_utility(PlannedStmt *pstmt, const char *query_string, QueryEnvironment *
 		return false;
 	if (!is_distributed(relid, stmt->is_from))
 		return false;
+	if (!stmt->is_from && rh_is_partitioned(relid))
+		return false;			/* PostgreSQL says why not */
 
 	pstate = make_parsestate(NULL);
 	pstate->p_sourcetext = query_string;

@@ -30,6 +30,7 @@
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/relocate.h"
 #include "src/shard_ddl.h"
@@ -54,7 +55,8 @@ rh_ddl_relation(const RangeVar *relation, RhTable *table)
 
 	if (!OidIsValid(relid))
 		return InvalidOid;
-	if (get_rel_relkind(relid) == RELKIND_INDEX)
+	if (get_rel_relkind(relid) == RELKIND_INDEX ||
+		get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX)
 		relid = IndexGetRelation(relid, true);
 
 	/*
@@ -118,7 +120,7 @@ rh_ddl_tables(RhDdl *ddl)
 	{
 		RhDdlTable *entry = lfirst(lc);
 
-		relids = lappend_oid(relids, entry->relid);
+		relids = list_concat_unique_oid(relids, rh_partition_tree(entry->relid, NoLock));
 		if (entry->alter != NULL)
 			relids = list_concat_unique_oid(relids, entry->alter->related);
 	}
@@ -137,9 +139,9 @@ rh_ddl_next(RhDdl *ddl)
 	return rh_ddl_alter_next(ddl);
 }
 
-/* Remember what the table has, to find what is new afterwards. */
-void
-rh_ddl_note_objects(RhDdlTable *entry)
+/* Remember what one table has, to find what is new afterwards. */
+static void
+note_table(RhDdlTable *entry)
 {
 	Relation	rel = table_open(entry->relid, AccessShareLock);
 
@@ -147,6 +149,26 @@ rh_ddl_note_objects(RhDdlTable *entry)
 	entry->old_indexes = list_copy(RelationGetIndexList(rel));
 	entry->old_constraints = rh_shard_ddl_constraint_oids(entry->relid);
 	table_close(rel, AccessShareLock);
+}
+
+void
+rh_ddl_note_objects(RhDdlTable *entry)
+{
+	ListCell   *lc;
+
+	note_table(entry);
+	entry->partitions = NIL;
+	foreach(lc, rh_partition_tree(entry->relid, NoLock))
+	{
+		RhDdlTable *partition;
+
+		if (lfirst_oid(lc) == entry->relid)
+			continue;
+		partition = palloc0(sizeof(RhDdlTable));
+		partition->relid = lfirst_oid(lc);
+		note_table(partition);
+		entry->partitions = lappend(entry->partitions, partition);
+	}
 }
 
 /* ------------------------------------------------------------------------

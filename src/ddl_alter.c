@@ -37,6 +37,7 @@
 #include "src/ddl_guard.h"
 #include "src/distribute.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
@@ -594,8 +595,13 @@ prepare_table(RhDdl *ddl, RhDdlTable *entry, Node **node)
 		rh_shell_set_aside(entry->relid, "ALTER TABLE");
 	if (entry->alter->changes_type)
 	{
-		entry->alter->related = rh_shell_related(entry->relid);
-		ddl->suspended_keys = rh_shell_suspend_foreign_keys(entry->relid);
+		foreach(lc, rh_partition_tree(entry->relid, NoLock))
+		{
+			entry->alter->related = list_concat_unique_oid(entry->alter->related,
+														   rh_shell_related(lfirst_oid(lc)));
+			ddl->suspended_keys = list_concat(ddl->suspended_keys,
+											  rh_shell_suspend_foreign_keys(lfirst_oid(lc)));
+		}
 	}
 	if (adds && !entry->alter->changes_type)
 		note_shell(entry);
@@ -645,7 +651,8 @@ rh_ddl_alter(RhDdl **ddl, Node **node)
 	entry = rh_ddl_add_table(ddl, relid, true);
 	entry->alter = palloc0(sizeof(RhDdlAlter));
 	entry->alter->old_natts = -1;
-	if (get_rel_relkind(RangeVarGetRelid(statement->relation, NoLock, false)) == RELKIND_INDEX)
+	entry->only = !statement->relation->inh;
+	if (RangeVarGetRelid(statement->relation, NoLock, false) != relid)
 		prepare_index(entry, statement, statement->relation->relname);
 	else
 		prepare_table(*ddl, entry, node);
@@ -666,7 +673,8 @@ rh_ddl_alter_finish_shell(RhDdlTable *entry)
 		rh_shell_mark_valid(entry->relid, lfirst(lc));
 	foreach(lc, entry->alter->related)
 		rh_distribute_disable_ri_triggers(lfirst_oid(lc));
-	rh_distribute_disable_ri_triggers(entry->relid);
+	foreach(lc, rh_partition_tree(entry->relid, NoLock))
+		rh_distribute_disable_ri_triggers(lfirst_oid(lc));
 }
 
 static List *
@@ -687,8 +695,8 @@ target_of(RhDdlTable *entry, const RhPlacement *bucket)
 	char		schema[NAMEDATALEN];
 
 	if (entry->alter->index == NULL)
-		return psprintf("TABLE %s", rh_shard_name(entry->relid, bucket->bucket_id,
-												  bucket->generation));
+		return psprintf("TABLE %s%s", entry->only ? "ONLY " : "",
+						rh_shard_name(entry->relid, bucket->bucket_id, bucket->generation));
 	rh_shard_schema(schema, get_namespace_name(get_rel_namespace(entry->relid)),
 					bucket->bucket_id, bucket->generation);
 	return psprintf("INDEX %s", quote_qualified_identifier(schema, entry->alter->index));

@@ -402,14 +402,14 @@ new_columns(Relation shell, RhDdlAlter *alter, const char *bucket_schema)
 }
 
 static char *
-alter_table(const char *shard, List *parts)
+alter_table(const char *only, const char *shard, List *parts)
 {
 	StringInfoData buf;
 	ListCell   *lc;
 
 	initStringInfo(&buf);
 	foreach(lc, parts)
-		appendStringInfo(&buf, "%s %s", buf.len > 0 ? "," : psprintf("ALTER TABLE %s", shard),
+		appendStringInfo(&buf, "%s %s", buf.len > 0 ? "," : psprintf("ALTER TABLE %s%s", only, shard),
 						 (char *) lfirst(lc));
 	return buf.data;
 }
@@ -438,7 +438,7 @@ rh_ddl_columns_statements(RhDdlTable *entry, const RhPlacement *bucket, int posi
 	}
 	parts = list_concat_copy(parts, new_columns(shell, alter, schema));
 	if (parts != NIL)
-		statements = lappend(statements, alter_table(shard, parts));
+		statements = lappend(statements, alter_table(entry->only ? "ONLY " : "", shard, parts));
 	foreach(lc, alter->defaults)
 	{
 		AttrNumber	attnum = alter->old_natts + 1 + foreach_current_index(lc);

@@ -52,6 +52,7 @@
 #include "src/ddl_internal.h"
 #include "src/distribute.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/shard_ddl.h"
 #include "src/shell_index.h"
@@ -826,6 +827,7 @@ rh_concurrent_table(Node *statement)
 {
 	RangeVar   *relation = NULL;
 	RhTable		table;
+	Oid			relid;
 
 	if (IsA(statement, IndexStmt) && ((IndexStmt *) statement)->concurrent)
 		relation = ((IndexStmt *) statement)->relation;
@@ -834,5 +836,10 @@ rh_concurrent_table(Node *statement)
 	else if (IsA(statement, DropStmt) && ((DropStmt *) statement)->concurrent &&
 			 list_length(((DropStmt *) statement)->objects) == 1)
 		relation = makeRangeVarFromNameList(linitial_node(List, ((DropStmt *) statement)->objects));
-	return relation != NULL ? rh_ddl_relation(relation, &table) : InvalidOid;
+	relid = relation != NULL ? rh_ddl_relation(relation, &table) : InvalidOid;
+
+	/* PostgreSQL has no such indexes of partitioned tables, and says so */
+	if (OidIsValid(relid) && rh_is_partitioned(relid) && !IsA(statement, ReindexStmt))
+		return InvalidOid;
+	return relid;
 }

@@ -237,7 +237,8 @@ relation_dropped(Oid relid, int subid)
 
 	if (subid > 0)
 		record_touched(relid, InvalidOid, "a column");
-	else if (get_rel_relkind(relid) == RELKIND_INDEX)
+	else if (get_rel_relkind(relid) == RELKIND_INDEX ||
+			 get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX)
 		record_touched(IndexGetRelation(relid, true), InvalidOid, "an index");
 	else if (rh_map_table(relid, &table))
 		record_table(relid, &table);

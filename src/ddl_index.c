@@ -17,7 +17,9 @@
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
+#include "src/shell.h"
 #include "src/shell_index.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -35,6 +37,11 @@ rh_ddl_index(RhDdl **ddl, Node **node, const char *sql)
 		return;
 	entry = rh_ddl_add_table(ddl, relid, true);
 	rh_ddl_note_objects(entry);
+	if (rh_is_partitioned(relid))
+	{
+		rh_shell_set_aside(relid, "CREATE INDEX");
+		return;
+	}
 	if (table.kind != RH_KIND_HASH || !rh_shell_has_rows(relid))
 		return;
 	PreventCommandIfReadOnly("CREATE INDEX");
@@ -61,6 +68,18 @@ rh_ddl_drop_index(RhDdl **ddl, DropStmt *statement)
 	}
 }
 
+/* On a node these commands run in a transaction, and PostgreSQL's own are many there. */
+static void
+refuse_partitioned(Oid relid, const char *command)
+{
+	if (rh_is_partitioned(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot run %s on distributed partitioned table \"%s\"", command,
+						get_rel_name(relid)),
+				 errhint("Run it on each of the partitions.")));
+}
+
 /* REINDEX of a table or of an index. */
 void
 rh_ddl_reindex(RhDdl **ddl, Node **node)
@@ -79,6 +98,7 @@ rh_ddl_reindex(RhDdl **ddl, Node **node)
 	foreach(lc, statement->params)
 		if (strcmp(lfirst_node(DefElem, lc)->defname, "tablespace") == 0)
 			rh_ddl_refuse(relid, "REINDEX with TABLESPACE");
+	refuse_partitioned(relid, "REINDEX");
 	PreventCommandIfReadOnly("REINDEX");
 	entry = rh_ddl_add_table(ddl, relid, true);
 	if (statement->kind == REINDEX_OBJECT_INDEX)
@@ -108,6 +128,7 @@ rh_ddl_cluster(RhDdl **ddl, Node **node)
 	relid = rh_ddl_relation(statement->relation, &table);
 	if (!OidIsValid(relid))
 		return;
+	refuse_partitioned(relid, "CLUSTER");
 	PreventCommandIfReadOnly("CLUSTER");
 	entry = rh_ddl_add_table(ddl, relid, true);
 	entry->cluster_on = statement->indexname;

@@ -37,6 +37,8 @@ typedef struct RhDdlTable
 	List	   *old_indexes;	/* what there was before the statement */
 	List	   *old_constraints;
 	bool		find_new;		/* send the new indexes and constraints */
+	List	   *partitions;		/* RhDdlTable: where else to look for new ones */
+	bool		only;			/* ALTER TABLE ONLY */
 	const char *trigger;		/* a new trigger's name, or NULL */
 	bool		replace_trigger;
 	List	   *fixed;			/* RhDdlFixed */
@@ -88,7 +90,10 @@ extern void rh_ddl_add_fixed(RhDdlTable *entry, const char *before, bool only_sc
  */
 extern void rh_ddl_add_written(RhDdlTable *entry, const char *sql);
 
-/* Remember what the table has: what is new afterwards goes to the shards. */
+/*
+ * Remember what the table and its partitions have: what is new afterwards goes
+ * to the shards.
+ */
 extern void rh_ddl_note_objects(RhDdlTable *entry);
 
 /*

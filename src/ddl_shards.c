@@ -23,9 +23,11 @@
 #include "src/distribute.h"
 #include "src/local_reference.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/objects.h"
 #include "src/reference.h"
 #include "src/shard_ddl.h"
+#include "src/shard_partition.h"
 #include "src/shell.h"
 #include "src/shell_index.h"
 #include "utils/builtins.h"
@@ -66,6 +68,35 @@ fill_in(RhDdlFixed *fixed, Oid relid, const RhPlacement *bucket)
 	return psprintf("%s%s%s", fixed->before, quote_identifier(schema), fixed->after);
 }
 
+/*
+ * The new indexes and constraints of a table and its partitions, which come
+ * after it; indexes of partitioned tables get those of the partitions attached.
+ */
+static List *
+new_objects_of(RhDdlTable *entry, const RhPlacement *bucket)
+{
+	List	   *tables = lcons(entry, list_copy(entry->partitions));
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		RhDdlTable *table = lfirst(lc);
+
+		statements = list_concat(statements,
+								 rh_shard_ddl_new_objects(table->relid, bucket, table->old_indexes,
+														  table->old_constraints));
+	}
+	foreach(lc, tables)
+	{
+		RhDdlTable *table = lfirst(lc);
+
+		statements = list_concat(statements,
+								 rh_shard_attach_indexes(table->relid, bucket, table->old_indexes));
+	}
+	return statements;
+}
+
 /* All that one bucket's shard gets. */
 static List *
 bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
@@ -83,8 +114,7 @@ bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
 	if (entry->new_owner)
 		statements = list_concat(statements, rh_shard_ddl_schema(entry->relid, bucket));
 	if (entry->find_new)
-		new_objects = rh_shard_ddl_new_objects(entry->relid, bucket, entry->old_indexes,
-											   entry->old_constraints);
+		new_objects = new_objects_of(entry, bucket);
 	if (entry->alter != NULL)
 		new_objects = rh_ddl_alter_statements(entry, bucket, position, new_objects);
 	statements = list_concat(statements, new_objects);
@@ -181,6 +211,7 @@ void
 rh_ddl_run(RhDdl *ddl)
 {
 	ListCell   *lc;
+	ListCell   *lc2;
 
 	change_shells(ddl);
 	CommandCounterIncrement();
@@ -194,15 +225,20 @@ rh_ddl_run(RhDdl *ddl)
 		if (entry->alter != NULL && entry->alter->index == NULL)
 			rh_ddl_alter_finish_shell(entry);
 		if (entry->find_new)
+		{
 			check_new_objects(entry);
+			foreach(lc2, entry->partitions)
+				check_new_objects(lfirst(lc2));
+		}
 		if (rh_reference_is(entry->relid))
 			rh_reference_repair_triggers(entry->relid);
 		run_on_shards(entry);
 		if (rh_reference_is(entry->relid) && rh_ddl_file_of(entry->relid) != entry->old_file)
 			rh_reference_refresh(entry->relid);
 		rh_objects_record_table(entry->relid);
-		rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
-						  "WHERE relation = $1", 1, (Oid[]) {OIDOID},
-						  (Datum[]) {ObjectIdGetDatum(entry->relid)}, NULL, NULL);
+		foreach(lc2, rh_partition_tree(entry->relid, NoLock))
+			rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
+							  "WHERE relation = $1", 1, (Oid[]) {OIDOID},
+							  (Datum[]) {ObjectIdGetDatum(lfirst_oid(lc2))}, NULL, NULL);
 	}
 }

@@ -16,6 +16,8 @@
  *	  catalog rows		seen by this transaction alone, until it commits
  *	  shards, copy, indexes, foreign keys, triggers
  *
+ * The partitions of a partitioned table go with it, in the same steps.
+ *
  * The worker's part is in the same two-phase commit, so ROLLBACK, also to a
  * savepoint, undoes everything everywhere.
  *
@@ -51,9 +53,11 @@
 #include "src/local_reference.h"
 #include "src/names.h"
 #include "src/objects.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
+#include "src/shard_partition.h"
 #include "src/table_locks.h"
 #include "src/transfer_lock.h"
 #include "storage/lmgr.h"
@@ -116,28 +120,35 @@ invalidate_now(Oid relid)
 }
 
 /*
- * The locks to begin with: AccessExclusive on the shell, and one against
- * writers on the tables that it references.  On the nodes a foreign key needs
+ * The locks to begin with: AccessExclusive on the shells, and one against
+ * writers on the tables that they reference.  On the nodes a foreign key needs
  * that one on their shards; taken there alone, somebody who writes to them and
  * waits for our shell would wait for ever, and no deadlock detector could see
  * it.
  */
 static void
-lock_tables(Oid relid)
+lock_tables(List *tables)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
 	List	   *locks = NIL;
 	ListCell   *lc;
+	ListCell   *lc2;
 
-	foreach(lc, RelationGetFKeyList(rel))
+	foreach(lc, tables)
 	{
-		ForeignKeyCacheInfo *fk = lfirst(lc);
+		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
 
-		if (fk->confrelid != relid)
-			locks = rh_table_lock_add(locks, fk->confrelid, ShareRowExclusiveLock);
+		foreach(lc2, RelationGetFKeyList(rel))
+		{
+			ForeignKeyCacheInfo *fk = lfirst(lc2);
+
+			if (!list_member_oid(tables, fk->confrelid))
+				locks = rh_table_lock_add(locks, fk->confrelid, ShareRowExclusiveLock);
+		}
+		table_close(rel, AccessShareLock);
 	}
-	table_close(rel, AccessShareLock);
-	rh_table_locks_take(rh_table_lock_add(locks, relid, AccessExclusiveLock));
+	foreach(lc, tables)
+		locks = rh_table_lock_add(locks, lfirst_oid(lc), AccessExclusiveLock);
+	rh_table_locks_take(locks);
 }
 
 void
@@ -150,19 +161,30 @@ rh_distribute_let_readers_pass(Oid relid)
 }
 
 /*
- * Lock the shell so that readers pass and nobody reads it by an old plan.
- * Returns it open.
+ * Lock the shell, and its partitions, so that readers pass and nobody reads
+ * them by an old plan.  Returns them all, each parent before its partitions.
  */
-static Relation
-lock_shell(Oid relid)
+static List *
+lock_shells(Oid relid)
 {
-	Relation	rel;
+	List	   *tables = NIL;
+	ListCell   *lc;
 
-	lock_tables(relid);
-	rel = table_open(relid, NoLock);
-	CheckTableNotInUse(rel, "distribute");
-	rh_distribute_let_readers_pass(relid);
-	return rel;
+	/* a partition may have come while we waited for the table */
+	while (list_difference_oid(rh_partition_tree(relid, NoLock), tables) != NIL)
+	{
+		tables = rh_partition_tree(relid, NoLock);
+		lock_tables(tables);
+	}
+	foreach(lc, tables)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+
+		CheckTableNotInUse(rel, "distribute");
+		table_close(rel, NoLock);
+		rh_distribute_let_readers_pass(lfirst_oid(lc));
+	}
+	return tables;
 }
 
 /* ------------------------------------------------------------------------
@@ -302,8 +324,8 @@ rh_distribute_enable_ri_triggers(Oid table)
  * ------------------------------------------------------------------------
  */
 
-/* Runs statements for the buckets of each node, in one round trip per node. */
-typedef List *(*ShardFunc) (Oid shell, const RhPlacement *bucket);
+/* Statements for the shards of some tables in one bucket. */
+typedef List *(*ShardFunc) (List *tables, const RhPlacement *bucket);
 
 /* The node ids among the placements, each once, by id. */
 static List *
@@ -317,55 +339,48 @@ nodes_of(RhPlacement *placements, int count)
 	return nodes;
 }
 
-/* Schemas and bare tables, after what they need. */
+/* What comes after the rows. */
 static List *
-table_statements(Oid shell, const RhPlacement *bucket)
+constraint_statements(List *tables, const RhPlacement *bucket)
 {
-	return list_concat(rh_shard_ddl_schema(shell, bucket), rh_shard_ddl_table(shell, bucket));
-}
+	List	   *statements = rh_shards_indexes(tables, bucket);
 
-/* What comes after the rows: what stands on its own, ... */
-static List *
-index_statements(Oid shell, const RhPlacement *bucket)
-{
-	return rh_shard_ddl_indexes(shell, bucket, RH_INDEXES_ALL);
-}
-
-/* ... and what needs the indexes of other tables. */
-static List *
-constraint_statements(Oid shell, const RhPlacement *bucket)
-{
-	return list_concat(rh_shard_ddl_foreign_keys(shell, bucket, false),
-					   rh_shard_ddl_triggers(shell, bucket));
+	statements = list_concat(statements, rh_shards_foreign_keys(tables, bucket, false));
+	return list_concat(statements, rh_shards_triggers(tables, bucket));
 }
 
 /* The statements of one function for all buckets of a node. */
 static List *
-node_statements(Oid shell, int32 node_id, RhPlacement *placements, int count, ShardFunc func)
+node_statements(List *tables, int32 node_id, RhPlacement *placements, int count, ShardFunc func)
 {
 	List	   *statements = NIL;
 
 	for (int i = 0; i < count; i++)
 		if (placements[i].node_id == node_id)
-			statements = list_concat(statements, func(shell, &placements[i]));
+			statements = list_concat(statements, func(tables, &placements[i]));
 	return statements;
 }
 
 void
-rh_distribute_create_shards(Oid shell, RhPlacement *placements, int count)
+rh_distribute_create_shards(List *tables, RhPlacement *placements, int count)
 {
-	List	   *roles = rh_shard_ddl_roles(shell);
-	List	   *dependencies = rh_shard_ddl_dependencies(shell);
+	List	   *roles = NIL;
+	List	   *dependencies = NIL;
 	ListCell   *lc;
 
+	foreach(lc, tables)
+	{
+		roles = list_concat(roles, rh_shard_ddl_roles(lfirst_oid(lc)));
+		dependencies = list_concat(dependencies, rh_shard_ddl_dependencies(lfirst_oid(lc)));
+	}
 	foreach(lc, nodes_of(placements, count))
 	{
 		RhConn	   *conn = rh_conn_get(lfirst_int(lc));
 
 		rh_shard_ddl_check_roles(conn, roles);
 		rh_shard_ddl_exec(conn, list_concat_copy(dependencies,
-												 node_statements(shell, lfirst_int(lc), placements,
-																 count, table_statements)));
+												 node_statements(tables, lfirst_int(lc), placements,
+																 count, rh_shards_tables)));
 		rh_debug_point("distribute-shards");
 	}
 }
@@ -376,23 +391,14 @@ rh_distribute_create_shards(Oid shell, RhPlacement *placements, int count)
  * referenced shell, the timeout is for others (a branch not yet finished).
  */
 void
-rh_distribute_finish_shards(List *shells, RhPlacement *placements, int count)
+rh_distribute_finish_shards(List *tables, RhPlacement *placements, int count)
 {
 	ListCell   *lc;
-	ListCell   *lc2;
 
 	foreach(lc, nodes_of(placements, count))
 	{
-		List	   *statements = NIL;
-
-		foreach(lc2, shells)
-			statements = list_concat(statements,
-									 node_statements(lfirst_oid(lc2), lfirst_int(lc), placements,
-													 count, index_statements));
-		foreach(lc2, shells)
-			statements = list_concat(statements,
-									 node_statements(lfirst_oid(lc2), lfirst_int(lc), placements,
-													 count, constraint_statements));
+		List	   *statements = node_statements(tables, lfirst_int(lc), placements, count,
+												 constraint_statements);
 
 		if (statements == NIL)
 			continue;
@@ -403,7 +409,7 @@ rh_distribute_finish_shards(List *shells, RhPlacement *placements, int count)
 	}
 }
 
-/* Statistics, for the plans of the first statements that come. */
+/* Statistics, for the plans of the first statements that come; partitions' too. */
 void
 rh_distribute_analyze_shards(Oid shell, RhPlacement *placements, int count, uint64 rows)
 {
@@ -459,22 +465,54 @@ rh_distribute_copy_rows(Relation rel, RhCopyRouter *router)
  * ------------------------------------------------------------------------
  */
 
-/* The checks on an open table; returns its key and fills in the request. */
-static AttrNumber
-check_all(Relation rel, const char *column, RhColocationRequest *request, int32 *group)
-{
-	AttrNumber	key;
-	Form_pg_attribute attribute;
+/* The key's name, while the tables of a tree are checked: it is the same in all. */
+static const char *key_in_tree;
 
-	rh_distribute_check_table(rel);
-	key = rh_distribute_check_key(rel, column);
-	attribute = TupleDescAttr(rel->rd_att, key - 1);
+static AttrNumber
+key_of_table(Oid relid)
+{
+	return get_attnum(relid, key_in_tree);
+}
+
+/* What the table asks of the group that it joins. */
+static void
+describe_request(Relation rel, AttrNumber key, RhColocationRequest *request)
+{
+	Form_pg_attribute attribute = TupleDescAttr(rel->rd_att, key - 1);
+
 	request->key_type = getBaseType(attribute->atttypid);
 	request->key_collation = attribute->attcollation;
 	request->table_name = pstrdup(RelationGetRelationName(rel));
-	*group = rh_colocation_find(request);
-	rh_distribute_check_foreign_keys(rel, key, *group, NIL, NULL);
-	return key;
+}
+
+/*
+ * All checks, of a table and its partitions; fills in the request.  Returns the
+ * group that they join, 0: a new one.
+ */
+static int32
+check_all(List *tables, const char *column, RhColocationRequest *request)
+{
+	int32		group = 0;
+	ListCell   *lc;
+
+	key_in_tree = column;
+	foreach(lc, tables)
+	{
+		bool		is_partition = lc != list_head(tables);
+		Relation	rel = relation_open(lfirst_oid(lc), AccessShareLock);
+		AttrNumber	key;
+
+		rh_distribute_check_table(rel, is_partition);
+		key = rh_distribute_check_key(rel, column);
+		if (!is_partition)
+		{
+			describe_request(rel, key, request);
+			group = rh_colocation_find(request);
+		}
+		rh_distribute_check_foreign_keys(rel, key, group, tables, key_of_table);
+		relation_close(rel, AccessShareLock);
+	}
+	return group;
 }
 
 /*
@@ -484,13 +522,9 @@ check_all(Relation rel, const char *column, RhColocationRequest *request, int32 
 static int32
 settle_group(Oid relid, const char *column, RhColocationRequest *request)
 {
-	Relation	rel = relation_open(relid, AccessShareLock);
-	int32		group;
-
-	(void) check_all(rel, column, request, &group);
+	int32		group = check_all(rh_partition_tree(relid, NoLock), column, request);
 
 	/* the transfer lock comes before any lock on a shell */
-	relation_close(rel, AccessShareLock);
 	if (group == 0)
 		group = rh_colocation_create(request);
 	rh_transfer_lock_ddl(group);
@@ -502,42 +536,79 @@ settle_group(Oid relid, const char *column, RhColocationRequest *request)
  * their shards need not report what happens to referenced rows.
  */
 static void
-end_reports(Relation rel)
+end_reports(Oid relid)
 {
+	Relation	rel = table_open(relid, NoLock);
 	ListCell   *lc;
 
 	foreach(lc, copyObject(RelationGetFKeyList(rel)))
 	{
 		ForeignKeyCacheInfo *fk = lfirst(lc);
 
-		if (fk->confrelid != RelationGetRelid(rel))
+		if (fk->confrelid != relid)
 			rh_local_reference_remove(fk->confrelid, list_make1_oid(fk->conoid));
 	}
+	table_close(rel, NoLock);
+}
+
+/* So many rows more in a partition and those above it; the topmost's are counted with its statistics. */
+static void
+count_rows(Oid relid, Oid top, uint64 rows)
+{
+	for (; relid != top; relid = rh_partition_parent(relid))
+		rh_catalog_modify("UPDATE rehouse.tables SET estimated_rows = estimated_rows + $2 "
+						  "WHERE relation = $1", 2, (Oid[]) {OIDOID, FLOAT8OID},
+						  (Datum[]) {ObjectIdGetDatum(relid), Float8GetDatum(rows)}, NULL, NULL);
+}
+
+/* Copy the rows of those that have some; returns their number. */
+static uint64
+copy_tables(List *tables)
+{
+	uint64		total = 0;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+		uint64		rows = rel->rd_rel->relkind == RELKIND_RELATION ?
+			rh_distribute_copy_rows(rel, NULL) : 0;
+
+		table_close(rel, NoLock);
+		if (rows > 0)
+			count_rows(lfirst_oid(lc), linitial_oid(tables), rows);
+		total += rows;
+	}
+	return total;
 }
 
 static void
 distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 {
 	int32		group = settle_group(relid, column, request);
-	int32		found;
-	Relation	rel = lock_shell(relid);
-	AttrNumber	key = check_all(rel, column, request, &found);
+	List	   *tables = lock_shells(relid);
 	RhPlacement *placements;
 	uint64		version;
 	int			count;
 	uint64		rows;
+	ListCell   *lc;
 
-	rh_distribute_write_catalog(relid, group, key, RH_STATE_DISTRIBUTED);
+	(void) check_all(tables, column, request);
+	foreach(lc, tables)
+		rh_distribute_write_catalog(lfirst_oid(lc), group, key_of_table(lfirst_oid(lc)),
+									RH_STATE_DISTRIBUTED);
 	count = rh_map_placements(group, &placements, &version);
-	rh_distribute_create_shards(relid, placements, count);
-	rows = rh_distribute_copy_rows(rel, NULL);
-	rh_distribute_finish_shards(list_make1_oid(relid), placements, count);
-	rh_distribute_disable_ri_triggers(relid);
-	end_reports(rel);
+	rh_distribute_create_shards(tables, placements, count);
+	rows = copy_tables(tables);
+	rh_distribute_finish_shards(tables, placements, count);
 	if (rows > 0)
 		rh_distribute_analyze_shards(relid, placements, count, rows);
-	CacheInvalidateRelcache(rel);
-	table_close(rel, NoLock);
+	foreach(lc, tables)
+	{
+		rh_distribute_disable_ri_triggers(lfirst_oid(lc));
+		end_reports(lfirst_oid(lc));
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	}
 	rh_debug_point("distribute-end");
 }
 

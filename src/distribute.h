@@ -24,10 +24,11 @@
 extern int	rh_shard_count_setting(void);
 
 /*
- * Is the caller the table's owner, and is it an ordinary table that can be
+ * Is the caller the table's owner, and is it a table that can be
  * distributed, and is not yet?  Raises an error with the reason otherwise.
+ * with_parent: it may be a partition, whose parent is, or is to be, distributed.
  */
-extern void rh_distribute_check_table(Relation rel);
+extern void rh_distribute_check_table(Relation rel, bool with_parent);
 
 /*
  * Can the column be the key: its type, and every unique or exclusion
@@ -58,11 +59,12 @@ extern List *rh_distribute_referenced_tables(Oid relid);
 extern void rh_distribute_enable_ri_triggers(Oid table);
 
 /*
- * The steps on the nodes: what the table needs and bare tables; the shell's rows
- * through a router (NULL: one to all shards, or copies); indexes, constraints and
- * triggers of some shells of one group; and statistics, with the number of rows in the catalog.
+ * The steps on the nodes, for shells of one group, parents before their partitions: what
+ * they need and bare tables; a shell's rows through a router (NULL: one to all shards, or
+ * copies); indexes, constraints and triggers; and statistics, with the number of rows in
+ * the catalog.
  */
-extern void rh_distribute_create_shards(Oid shell, RhPlacement *placements, int count);
+extern void rh_distribute_create_shards(List *shells, RhPlacement *placements, int count);
 extern uint64 rh_distribute_copy_rows(Relation rel, RhCopyRouter *router);
 extern void rh_distribute_finish_shards(List *shells, RhPlacement *placements, int count);
 extern void rh_distribute_analyze_shards(Oid shell, RhPlacement *placements, int count,

@@ -23,9 +23,11 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "partitioning/partdefs.h"
 #include "src/catalog.h"
 #include "src/distribute.h"
 #include "src/key.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
 #include "utils/acl.h"
@@ -33,6 +35,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/pg_locale.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -49,7 +52,7 @@ refuse(Relation rel, const char *what, const char *detail, const char *hint)
 			 hint != NULL ? errhint("%s", hint) : 0));
 }
 
-/* Only ordinary tables have rows of their own that can be spread. */
+/* Only tables have rows that can be spread. */
 static void
 check_kind(Relation rel)
 {
@@ -58,10 +61,7 @@ check_kind(Relation rel)
 	switch (rel->rd_rel->relkind)
 	{
 		case RELKIND_RELATION:
-			return;
 		case RELKIND_PARTITIONED_TABLE:
-			refuse(rel, "partitioned table", "Partitioned tables cannot be distributed.",
-				   "Use an ordinary table: its shards are its partitions.");
 			return;
 		case RELKIND_VIEW:
 			what = "view";
@@ -119,19 +119,41 @@ check_persistence(Relation rel)
 			   "Run ALTER TABLE .. SET LOGGED first.");
 }
 
+/* An enum's hash is made of its OID, which is another one on each server. */
+static void
+check_partition_key(Relation rel)
+{
+	PartitionKey key = RelationGetPartitionKey(rel);
+
+	for (int i = 0; key->strategy == PARTITION_STRATEGY_HASH && i < key->partnatts; i++)
+	{
+		Oid			element = get_base_element_type(key->parttypid[i]);
+
+		if (type_is_enum(OidIsValid(element) ? element : getBaseType(key->parttypid[i])))
+			refuse(rel, "partitioned table",
+				   "It is partitioned by the hash of an enum, which differs between servers.",
+				   "Partition it by LIST, or by another column.");
+	}
+}
+
 /* Inheritance, rules and row-level security would have to hold over all shards. */
 static void
-check_features(Relation rel)
+check_features(Relation rel, bool with_parent)
 {
 	Oid			relid = RelationGetRelid(rel);
 
-	if (rel->rd_rel->relispartition)
-		refuse(rel, "partition", "It is a partition of another table.",
-			   "Detach it from its parent first.");
-	if (has_superclass(relid))
+	if (rel->rd_rel->relispartition && !with_parent)
+		refuse(rel, "partition",
+			   psprintf("It is a partition of table \"%s\".",
+						get_rel_name(rh_partition_parent(relid))),
+			   psprintf("Distribute table \"%s\", and its partitions with it.",
+						get_rel_name(rh_partition_root(relid))));
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		check_partition_key(rel);
+	if (!rel->rd_rel->relispartition && has_superclass(relid))
 		refuse(rel, "inherited table", "It inherits from another table.",
 			   "Run ALTER TABLE .. NO INHERIT first.");
-	if (has_subclass(relid))
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE && has_subclass(relid))
 		refuse(rel, "inherited table", "Other tables inherit from it.",
 			   "Run ALTER TABLE .. NO INHERIT on those first.");
 	if (rel->rd_rules != NULL)
@@ -160,7 +182,7 @@ refuse_in_transit(Relation rel)
 }
 
 void
-rh_distribute_check_table(Relation rel)
+rh_distribute_check_table(Relation rel, bool with_parent)
 {
 	RhTable		table;
 	Oid			constraint;
@@ -184,7 +206,7 @@ rh_distribute_check_table(Relation rel)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("table \"%s\" is already distributed", RelationGetRelationName(rel))));
 	}
-	check_features(rel);
+	check_features(rel, with_parent);
 	constraint = get_relation_constraint_oid(RelationGetRelid(rel), RH_HASH_CONSTRAINT, true);
 	if (OidIsValid(constraint))
 		refuse(rel, "table",

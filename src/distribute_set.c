@@ -18,6 +18,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "shmem/map.h"
 #include "src/distribute.h"
@@ -196,7 +197,13 @@ check_table(const RhSetTable *table, RhColocationRequest *request)
 	Relation	rel = relation_open(table->relid, AccessShareLock);
 	char	   *column;
 
-	rh_distribute_check_table(rel);
+	rh_distribute_check_table(rel, false);
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot distribute partitioned table \"%s\" concurrently",
+						RelationGetRelationName(rel)),
+				 errhint("Use create_distributed_table(), which keeps writers waiting while it copies.")));
 	column = get_attname(table->relid, table->key, false);
 	(void) rh_distribute_check_key(rel, column);
 	check_key_type(table, TupleDescAttr(rel->rd_att, table->key - 1), request);

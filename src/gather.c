@@ -16,6 +16,7 @@
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -230,6 +231,33 @@ add_part_relations(PlannedStmt *stmt, List *parts)
 	}
 }
 
+/*
+ * A partitioned table is one relation to the planner here: which partitions a
+ * statement needs is the nodes' affair.  One that is named with ONLY has no
+ * rows, which PostgreSQL's planner knows by itself.
+ */
+static bool
+hide_partitions(Node *node, void *context)
+{
+	ListCell   *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, hide_partitions, context);
+	foreach(cell, ((Query *) node)->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		if (is_sharded_entry(rte) && rte->relkind == RELKIND_PARTITIONED_TABLE && rte->inh)
+		{
+			rte->relkind = RELKIND_RELATION;
+			rte->inh = false;
+		}
+	}
+	return query_tree_walker((Query *) node, hide_partitions, context, 0);
+}
+
 /* PostgreSQL's planner over what is left when the nodes' parts are cut out. */
 static PlannedStmt *
 plan_over_nodes(Query *parse, const char *query_string, int cursor_options,
@@ -245,6 +273,7 @@ plan_over_nodes(Query *parse, const char *query_string, int cursor_options,
 
 	extract_query_dependencies((Node *) parse, &relations, &items, &depends_on_role);
 	parts = rh_pushdown_rewrite(parse);
+	(void) hide_partitions((Node *) parse, NULL);
 	before = rh_pushdown_enter(parts);
 	PG_TRY();
 	{

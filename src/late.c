@@ -116,7 +116,7 @@ check_not_stale(PlannedStmt *stmt)
 		RhTable		table;
 
 		if (rte->rtekind != RTE_RELATION || rte->relid < FirstNormalObjectId ||
-			rte->relkind != RELKIND_RELATION || rh_planned_distributed(rte) ||
+			rte->relkind == RELKIND_VIEW || rh_planned_distributed(rte) ||
 			!rh_map_table(rte->relid, &table) || table.kind != RH_KIND_HASH)
 			continue;
 		ereport(ERROR,

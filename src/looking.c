@@ -24,6 +24,7 @@
 #include "src/conn.h"
 #include "src/key.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -113,7 +114,7 @@ shards_of(Oid relid)
 		ShardSize  *shard = lfirst(lc);
 
 		if (shard->relid != last)
-			seen = may_see(shard->relid);
+			seen = may_see(shard->relid) || may_see(rh_partition_root(shard->relid));
 		last = shard->relid;
 		if (seen)
 			visible = lappend(visible, shard);
@@ -315,12 +316,15 @@ require_distributed(Oid relid)
 static int64
 sum_sizes(Oid relid, SizeKind kind)
 {
-	List	   *shards;
+	List	   *shards = NIL;
 	ListCell   *lc;
 	int64		bytes = 0;
 
 	require_distributed(relid);
-	shards = shards_of(relid);
+
+	/* a partitioned table is as large as its partitions */
+	foreach(lc, rh_partition_tree(relid, NoLock))
+		shards = list_concat(shards, shards_of(lfirst_oid(lc)));
 	ask_nodes(shards);
 	foreach(lc, shards)
 		bytes += ((ShardSize *) lfirst(lc))->bytes[kind];

@@ -25,6 +25,7 @@
 #include "src/conn.h"
 #include "src/maintenance.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -137,6 +138,59 @@ run_on_node(VacuumStmt *statement, int32 node_id, const char *sql)
 }
 
 static void
+set_estimate(Oid relid, double rows)
+{
+	rh_catalog_modify("UPDATE rehouse.tables SET estimated_rows = $2 WHERE relation = $1", 2,
+					  (Oid[]) {OIDOID, FLOAT8OID},
+					  (Datum[]) {ObjectIdGetDatum(relid), Float8GetDatum(rows)}, NULL, NULL);
+}
+
+/* A partitioned table has the rows of its partitions. */
+static void
+sum_estimates(Oid root)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, rh_partition_tree(root, NoLock))
+	{
+		double		rows = 0;
+		RhTable		table;
+
+		if (!rh_is_partitioned(lfirst_oid(lc)))
+			continue;
+		foreach(lc2, rh_partition_tree(lfirst_oid(lc), NoLock))
+			if (!rh_is_partitioned(lfirst_oid(lc2)) && rh_map_table(lfirst_oid(lc2), &table))
+				rows += table.estimated_rows;
+		set_estimate(lfirst_oid(lc), rows);
+	}
+}
+
+/* Keep how many rows a table has now, and its partitions. */
+static void
+update_estimates(RhTable *table, List *nodes, RhPlacement *placements, int count)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, rh_partition_tree(table->relid, NoLock))
+	{
+		double		rows = 0;
+
+		if (rh_is_partitioned(lfirst_oid(lc)))
+			continue;
+		foreach(lc2, nodes)
+			rows += estimated_rows(lfirst_int(lc2),
+								   shards_on_node(lfirst_oid(lc), placements, count,
+												  lfirst_int(lc2), "", true));
+		if (table->kind == RH_KIND_REFERENCE && nodes != NIL)
+			rows /= list_length(nodes);
+		set_estimate(lfirst_oid(lc), rows);
+	}
+	sum_estimates(rh_partition_root(table->relid));
+}
+
+static void
 maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 {
 	char	   *options = print_options(statement);
@@ -145,7 +199,6 @@ maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 	RhPlacement *placements;
 	uint64		version;
 	int			count;
-	double		rows = 0;
 	ListCell   *lc;
 
 	if (!pg_class_ownercheck(table->relid, GetUserId()))
@@ -155,24 +208,12 @@ maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 		nodes = list_append_unique_int(nodes, placements[i].node_id);
 	list_sort(nodes, list_int_cmp);
 	foreach(lc, nodes)
-	{
-		int32		node_id = lfirst_int(lc);
-
-		run_on_node(statement, node_id,
+		run_on_node(statement, lfirst_int(lc),
 					psprintf("%s %s %s", statement->is_vacuumcmd ? "VACUUM" : "ANALYZE", options,
-							 shards_on_node(table->relid, placements, count, node_id, columns,
-											false)));
-		if (analyzes(statement))
-			rows += estimated_rows(node_id, shards_on_node(table->relid, placements, count,
-														   node_id, "", true));
-	}
-	if (table->kind == RH_KIND_REFERENCE && nodes != NIL)
-		rows /= list_length(nodes);
+							 shards_on_node(table->relid, placements, count, lfirst_int(lc),
+											columns, false)));
 	if (analyzes(statement))
-		rh_catalog_modify("UPDATE rehouse.tables SET estimated_rows = $2 WHERE relation = $1", 2,
-						  (Oid[]) {OIDOID, FLOAT8OID},
-						  (Datum[]) {ObjectIdGetDatum(table->relid), Float8GetDatum(rows)},
-						  NULL, NULL);
+		update_estimates(table, nodes, placements, count);
 }
 
 VacuumStmt *

@@ -56,7 +56,7 @@ mark_distributed(PlannedStmt *stmt)
 		RhTable		table;
 
 		if (rte->rtekind == RTE_RELATION && rte->relid >= FirstNormalObjectId &&
-			rte->relkind == RELKIND_RELATION && rh_map_table(rte->relid, &table))
+			rte->relkind != RELKIND_VIEW && rh_map_table(rte->relid, &table))
 			rh_planned_distributed(rte) = true;
 	}
 	return stmt;

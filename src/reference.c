@@ -183,7 +183,13 @@ check_table(Oid relid)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 
-	rh_distribute_check_table(rel);
+	rh_distribute_check_table(rel, false);
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot make a reference table of partitioned table \"%s\"",
+						RelationGetRelationName(rel)),
+				 errhint("Distribute it by a column, with create_distributed_table.")));
 	rh_reference_check_foreign_keys(rel);
 	table_close(rel, AccessShareLock);
 }
@@ -205,7 +211,7 @@ make_reference_table(Oid relid)
 
 	write_catalog(relid, group);
 	count = rh_map_placements(group, &copies, NULL);
-	rh_distribute_create_shards(relid, copies, count);
+	rh_distribute_create_shards(list_make1_oid(relid), copies, count);
 	if (count > 0)
 		rows = rh_distribute_copy_rows(rel, NULL);
 	rh_distribute_finish_shards(list_make1_oid(relid), copies, count);
@@ -263,7 +269,7 @@ copy_table(Oid relid, RhPlacement *copy)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 
-	rh_distribute_create_shards(relid, copy, 1);
+	rh_distribute_create_shards(list_make1_oid(relid), copy, 1);
 	(void) rh_distribute_copy_rows(rel, rh_copy_router_open_copy(relid, copy));
 	rh_distribute_finish_shards(list_make1_oid(relid), copy, 1);
 	CacheInvalidateRelcache(rel);

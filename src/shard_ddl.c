@@ -36,11 +36,13 @@
 #include "src/local_reference.h"
 #include "src/names.h"
 #include "src/node_functions.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/relocate.h"
 #include "src/shard_acl.h"
 #include "src/shard_ddl.h"
+#include "src/template.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -324,8 +326,29 @@ typedef struct ConstraintItem
 	char		contype;
 	Oid			conindid;
 	bool		validated;
+	bool		inherited;		/* it came with that of a partitioned table above */
 	char		name[NAMEDATALEN];
 } ConstraintItem;
+
+/*
+ * Is a foreign key there only because the table that it references has
+ * partitions?  PostgreSQL makes it with the one that the user has made.
+ */
+static bool
+is_for_referenced_partition(Form_pg_constraint form)
+{
+	HeapTuple	tuple;
+	bool		result;
+
+	if (form->contype != CONSTRAINT_FOREIGN || !OidIsValid(form->conparentid))
+		return false;
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(form->conparentid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", form->conparentid);
+	result = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid == form->conrelid;
+	ReleaseSysCache(tuple);
+	return result;
+}
 
 /* The constraints of one of the given types, by name. */
 static List *
@@ -345,13 +368,14 @@ constraints_of(Oid relid, const char *types)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 		ConstraintItem *item;
 
-		if (strchr(types, form->contype) == NULL)
+		if (strchr(types, form->contype) == NULL || is_for_referenced_partition(form))
 			continue;
 		item = palloc0(sizeof(ConstraintItem));
 		item->oid = form->oid;
 		item->contype = form->contype;
 		item->conindid = form->conindid;
 		item->validated = form->convalidated;
+		item->inherited = form->coninhcount > 0;
 		strlcpy(item->name, NameStr(form->conname), NAMEDATALEN);
 		items = lappend(items, item);
 	}
@@ -424,7 +448,10 @@ create_table(Relation shell, const RhPlacement *bucket, const char *shard)
 	append_checks(&buf, shell);
 	append_hash_constraint(&buf, shell, bucket);
 	appendStringInfoString(&buf, "\n)");
-	if (shell->rd_rel->relam != HEAP_TABLE_AM_OID)
+	if (shell->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		appendStringInfo(&buf, " PARTITION BY %s",
+						 definition_of(pg_get_partkeydef, RelationGetRelid(shell)));
+	else if (shell->rd_rel->relam != HEAP_TABLE_AM_OID)
 		appendStringInfo(&buf, " USING %s", quote_identifier(get_am_name(shell->rd_rel->relam)));
 
 	initStringInfo(&options);
@@ -442,7 +469,10 @@ rh_shard_ddl_table(Oid shell, const RhPlacement *bucket)
 	Relation	rel = relation_open(shell, AccessShareLock);
 	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
 	List	   *statements;
+	int			modes;
 
+	/* constants are read by a session with settings of its own */
+	modes = rh_template_printing_modes();
 	qualify_names();
 	statements = list_make1(create_table(rel, bucket, shard));
 	for (int i = 0; i < rel->rd_att->natts; i++)
@@ -453,6 +483,7 @@ rh_shard_ddl_table(Oid shell, const RhPlacement *bucket)
 			statements = column_settings(statements, attribute, shard);
 	}
 	PopOverrideSearchPath();
+	rh_template_printing_done(modes);
 	relation_close(rel, AccessShareLock);
 	return list_concat(statements, rh_shard_acl_table(shell, shard));
 }
@@ -474,8 +505,10 @@ index_statements(Relation shell, Oid indexid, ConstraintItem *constraint,
 	{
 		StringInfoData options;
 
-		statements = list_make1(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", shard, name,
-										 definition_of(pg_get_constraintdef, constraint->oid)));
+		/* partitions have theirs already, or get it by themselves */
+		statements = list_make1(psprintf("ALTER TABLE %s%s ADD CONSTRAINT %s %s",
+										 rh_is_partitioned(RelationGetRelid(shell)) ? "ONLY " : "",
+										 shard, name, definition_of(pg_get_constraintdef, constraint->oid)));
 		initStringInfo(&options);
 		append_class_options(&options, indexid, "");
 		rh_shard_schema(schema, get_namespace_name(RelationGetNamespace(shell)),
@@ -582,7 +615,9 @@ rh_shard_ddl_indexes(Oid shell, const RhPlacement *bucket, RhIndexSet set)
 
 		if (set != RH_INDEXES_ALL && identity != (set == RH_INDEXES_IDENTITY))
 			continue;
-		if (!get_index_isvalid(indexid))
+
+		/* that of a partitioned table becomes valid with the last partition's */
+		if (!get_index_isvalid(indexid) && !rh_is_partitioned(shell))
 			continue;
 		foreach(lc2, constraints)
 			if (((ConstraintItem *) lfirst(lc2))->conindid == indexid)
@@ -619,6 +654,9 @@ rh_shard_ddl_foreign_keys(Oid shell, const RhPlacement *bucket, bool not_valid)
 	if (bucket->is_reference)
 		return NIL;
 
+	/* PostgreSQL has no NOT VALID ones there: rh_shard_ddl_validate adds them */
+	if (not_valid && rh_is_partitioned(shell))
+		return NIL;
 	qualify_names();
 	foreach(lc, constraints_of(shell, "f"))
 		statements = lappend(statements,
@@ -637,6 +675,8 @@ rh_shard_ddl_validate(Oid shell, const RhPlacement *bucket)
 	if (bucket->is_reference)
 		return NIL;
 
+	if (rh_is_partitioned(shell))
+		return rh_shard_ddl_foreign_keys(shell, bucket, false);
 	foreach(lc, constraints_of(shell, "f"))
 	{
 		ConstraintItem *item = lfirst(lc);
@@ -711,11 +751,14 @@ trigger_statements(Trigger *trigger, Oid shell, const RhPlacement *bucket, const
 	return statements;
 }
 
-/* TRUNCATE runs on the shell too, and its triggers fire there, once. */
+/*
+ * TRUNCATE runs on the shell too, and its triggers fire there, once.  A
+ * partition's copies of a partitioned table's triggers come with those.
+ */
 static bool
 fires_on_shards(const Trigger *trigger, const RhPlacement *bucket)
 {
-	return !trigger->tgisinternal && !bucket->is_reference &&
+	return !trigger->tgisinternal && !trigger->tgisclone && !bucket->is_reference &&
 		(trigger->tgtype & (TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE)) != 0;
 }
 
@@ -776,6 +819,11 @@ rh_shard_ddl_new_objects(Oid shell, const RhPlacement *bucket, List *old_indexes
 
 		/* made of an index that was there, which has to be done by that on the shards */
 		if (item->contype != CONSTRAINT_FOREIGN && list_member_oid(old_indexes, item->conindid))
+			continue;
+
+		/* a partition gets these with the partitioned table's */
+		if (item->inherited &&
+			(item->contype == CONSTRAINT_CHECK || item->contype == CONSTRAINT_FOREIGN))
 			continue;
 		if (item->contype == CONSTRAINT_FOREIGN)
 			statements = lappend(statements, foreign_key_statement(item, bucket, shard, false));

@@ -25,6 +25,8 @@
 #include "commands/tablecmds.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
+#include "src/partition.h"
+#include "src/rehouse.h"
 #include "src/distribute.h"
 #include "src/rehouse.h"
 #include "src/shell.h"
@@ -71,23 +73,43 @@ rh_shell_forget_snapshots(Oid relid)
 								 " WHERE relation = $1 AND state = 'd'", 1, types, values, NULL, NULL);
 }
 
-void
-rh_shell_set_aside(Oid relid, const char *command)
+/* Is it a shell whose rows are nobody's, and that may have some? */
+static bool
+may_have_old_rows(Oid relid)
 {
 	RhTable		table;
 	Relation	rel;
+	bool		has;
 
 	if (!rh_map_table(relid, &table) || table.kind != RH_KIND_HASH ||
 		table.state != RH_STATE_DISTRIBUTED || get_rel_relkind(relid) != RELKIND_RELATION)
-		return;
-	rel = table_open(relid, AccessExclusiveLock);
-	CheckTableNotInUse(rel, command);
-	if (RelationGetNumberOfBlocks(rel) > 0)
+		return false;
+	rel = table_open(relid, AccessShareLock);
+	has = RelationGetNumberOfBlocks(rel) > 0;
+	table_close(rel, AccessShareLock);
+	return has;
+}
+
+void
+rh_shell_set_aside(Oid relid, const char *command)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_tree(relid, NoLock))
 	{
-		rh_shell_forget_snapshots(relid);
-		rh_shell_replace_storage(rel);
+		Relation	rel;
+
+		if (!may_have_old_rows(lfirst_oid(lc)))
+			continue;
+		rel = table_open(lfirst_oid(lc), AccessExclusiveLock);
+		CheckTableNotInUse(rel, command);
+		if (RelationGetNumberOfBlocks(rel) > 0)
+		{
+			rh_shell_forget_snapshots(lfirst_oid(lc));
+			rh_shell_replace_storage(rel);
+		}
+		table_close(rel, NoLock);
 	}
-	table_close(rel, NoLock);
 }
 
 /* ------------------------------------------------------------------------

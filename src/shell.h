@@ -27,8 +27,8 @@ extern void rh_shell_forget_snapshots(Oid relid);
 
 /*
  * Set the rows aside that a shell may still have from before it was
- * distributed, for a command that would look at them or write them anew.  Takes
- * AccessExclusiveLock.  Does nothing to a table whose rows count (a reference
+ * distributed, and its partitions, for a command that would look at them or write
+ * them anew.  Takes AccessExclusiveLock on those that have some.  Does nothing to a table whose rows count (a reference
  * table, one in transit).
  */
 extern void rh_shell_set_aside(Oid relid, const char *command);

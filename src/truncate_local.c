@@ -23,6 +23,7 @@
 #include "nodes/makefuncs.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/shell.h"
@@ -34,15 +35,15 @@
 
 PG_FUNCTION_INFO_V1(rh_truncate_local_data);
 
-/* The table, and all that reference it, directly or not. */
+/* The table with its partitions, and all that reference it, directly or not. */
 static List *
 referencing_tables(Oid relid)
 {
-	List	   *tables = list_make1_oid(relid);
+	List	   *tables = rh_partition_tree(relid, NoLock);
 	List	   *more;
 
 	while ((more = heap_truncate_find_FKs(tables)) != NIL)
-		tables = list_concat_unique_oid(tables, more);
+		tables = list_concat_unique_oid(tables, rh_partition_trees(more));
 	return tables;
 }
 

@@ -34,6 +34,7 @@
 #include "src/distribute.h"
 #include "src/drop.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/shell.h"
@@ -55,12 +56,13 @@ PG_FUNCTION_INFO_V1(rh_undistribute_table);
  * ------------------------------------------------------------------------
  */
 
-/* The distributed and reference tables that a table references, besides itself. */
+/* The distributed and reference tables that a table references, or is a partition of. */
 static List *
 referenced_tables(Oid relid)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
-	List	   *tables = NIL;
+	Oid			parent = rh_partition_parent(relid);
+	List	   *tables = OidIsValid(parent) ? list_make1_oid(parent) : NIL;
 	ListCell   *lc;
 
 	foreach(lc, RelationGetFKeyList(rel))
@@ -139,6 +141,20 @@ check_table(Oid relid, RhTable *table)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+}
+
+/* A partition is as its parent is. */
+static void
+check_no_partition(Oid relid)
+{
+	if (OidIsValid(rh_partition_parent(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot undistribute partition \"%s\" alone", get_rel_name(relid)),
+				 errdetail("It is a partition of distributed table \"%s\".",
+						   get_rel_name(rh_partition_parent(relid))),
+				 errhint("Undistribute table \"%s\", or detach the partition first.",
+						 get_rel_name(rh_partition_root(relid)))));
 }
 
 /* ------------------------------------------------------------------------
@@ -284,6 +300,8 @@ bring_back(const RhTable *table)
 		rh_reference_drop_triggers(table->relid);
 		return;
 	}
+	if (rh_is_partitioned(table->relid))
+		return;
 	count = rh_map_placements(table->colocation_id, &placements, NULL);
 	copy_back(table->relid, placements, count);
 }
@@ -341,6 +359,7 @@ rh_undistribute_table(PG_FUNCTION_ARGS)
 	Oid			relid = PG_GETARG_OID(0);
 	bool		cascade = PG_GETARG_BOOL(1);
 	List	   *tables;
+	List	   *others;
 	RhTable		table;
 
 	rh_require_preload();
@@ -348,14 +367,16 @@ rh_undistribute_table(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("undistribute_table()");
 	rh_check_sees_latest("undistribute a table");
 	check_table(relid, &table);
+	check_no_partition(relid);
 	rh_transfer_lock_ddl(table.colocation_id);
 	tables = connected_tables(relid);
-	if (!cascade && list_length(tables) > 1)
+	others = list_difference_oid(tables, rh_partition_tree(relid, NoLock));
+	if (!cascade && others != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot undistribute table \"%s\" alone", get_rel_name(relid)),
 				 errdetail("Foreign keys connect it with distributed table \"%s\".",
-						   get_rel_name(lsecond_oid(tables))),
+						   get_rel_name(linitial_oid(others))),
 				 errhint("Use cascade_via_foreign_keys => true to undistribute all tables that are connected.")));
 	lock_groups(tables);
 	undistribute(tables);

@@ -1,5 +1,6 @@
--- Partitioned tables.
-SELECT plan(1);
+-- Partitioned tables: distributed with their partitions.
+SELECT plan(53);
+SET rehouse.shard_count = 6;
 SELECT t.add_nodes();
 
 -- local ones beside distributed tables
@@ -13,4 +14,156 @@ INSERT INTO local_events SELECT i, '2024-01-01'::date + i * 2 FROM generate_seri
 SELECT results_eq($$SELECT count(*), sum(v) FROM plain JOIN local_events USING (k) WHERE day >= '2024-02-01'$$,
                   $$VALUES (5::bigint, 90::bigint)$$, 'a join of a distributed and a local partitioned table');
 
-SELECT finish();
+-- ----------------------------------------------------------------------------
+-- create_distributed_table: a tree of three levels, columns in another order,
+-- indexes with names of their own, foreign keys, triggers, statistics
+-- ----------------------------------------------------------------------------
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := coalesce(NEW.note, 'stamped'); RETURN NEW; END $$;
+CREATE TABLE events (tenant int NOT NULL, id bigint NOT NULL, day date NOT NULL, kind text, note text, amount numeric CHECK (amount >= 0),
+                     PRIMARY KEY (tenant, id, day)) PARTITION BY RANGE (day);
+CREATE TABLE events_jan PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+CREATE TABLE "Events Feb" (note text, gone int, amount numeric CHECK (amount >= 0), kind text, day date NOT NULL, id bigint NOT NULL, tenant int NOT NULL,
+                           CONSTRAINT "feb key" PRIMARY KEY (tenant, id, day)) WITH (fillfactor = 70);
+ALTER TABLE "Events Feb" DROP COLUMN gone;
+ALTER TABLE "Events Feb" RENAME CONSTRAINT "Events Feb_amount_check" TO events_amount_check;
+ALTER TABLE events ATTACH PARTITION "Events Feb" FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
+CREATE SCHEMA archive;
+CREATE TABLE archive.events_later PARTITION OF events FOR VALUES FROM ('2024-03-01') TO ('2025-01-01') PARTITION BY HASH (id);
+CREATE TABLE archive.events_a PARTITION OF archive.events_later FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE archive.events_b PARTITION OF archive.events_later FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE events_rest PARTITION OF events DEFAULT;
+CREATE INDEX events_kind ON events (kind, day);
+CREATE INDEX jan_amount ON events_jan (amount DESC);
+CREATE TRIGGER stamp BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION stamp();
+ALTER TABLE events_rest DISABLE TRIGGER stamp;
+CREATE STATISTICS events_stat ON kind, day FROM events;
+CREATE TABLE details (tenant int, id bigint, day date, line int, PRIMARY KEY (tenant, id, day, line),
+                      CONSTRAINT details_event FOREIGN KEY (tenant, id, day) REFERENCES events ON DELETE CASCADE);
+INSERT INTO events SELECT i % 11, i, '2024-01-01'::date + i, (ARRAY['a', 'b', NULL])[i % 3 + 1], NULL, i FROM generate_series(1, 200) i;
+INSERT INTO events VALUES (1, 1000, '2030-01-01', 'z', NULL, 3);
+INSERT INTO details SELECT tenant, id, day, 1 FROM events WHERE id % 2 = 0;
+
+SELECT throws_ok($$SELECT create_distributed_table('events_jan', 'tenant')$$, '0A000',
+                 'cannot distribute partition "events_jan"', 'a partition alone is refused');
+SELECT throws_ok($$SELECT create_distributed_table('archive.events_later', 'tenant')$$, '0A000',
+                 'cannot distribute partition "events_later"', 'one that has partitions too');
+SELECT is_empty($$SELECT * FROM citus_tables WHERE table_name::text ~ 'events'$$, 'nothing has changed');
+SELECT lives_ok($$SELECT create_distributed_table('events', 'tenant', colocate_with => 'plain')$$, 'the tree is distributed');
+SELECT lives_ok($$SELECT create_distributed_table('details', 'tenant', colocate_with => 'plain')$$, 'and a table that references it');
+SELECT is((SELECT string_agg(table_name || ' by ' || distribution_column, ', ' ORDER BY table_name::text COLLATE "C") FROM citus_tables WHERE table_name::text ~* 'events'),
+          '"Events Feb" by tenant, archive.events_a by tenant, archive.events_b by tenant, archive.events_later by tenant, events by tenant, events_jan by tenant, events_rest by tenant',
+          'all are distributed');
+SELECT is((SELECT count(DISTINCT colocation_id) FROM citus_tables WHERE table_name::text ~* 'events|plain'), 1::bigint, 'together');
+
+CREATE VIEW tree AS SELECT relid FROM pg_partition_tree('events');
+SELECT is_empty($$SELECT relid, d FROM tree, t.shard_differences(relid) d$$, 'shards are as their shells');
+SELECT is_empty($$SELECT t.shard_differences('details')$$, 'and the referencing table''s');
+CREATE FUNCTION tree_on_shards(root regclass) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT DISTINCT regexp_replace(result, '_[0-9]{6,}(_[0-9]+)?', '', 'g')
+    FROM run_command_on_shards(root, $q$ SELECT string_agg(concat_ws(' ', c.oid::regclass, p.level, pg_get_partkeydef(c.oid), pg_get_expr(relpartbound, c.oid)), E'\n' ORDER BY c.relname COLLATE "C")
+                                         FROM pg_partition_tree('%s') p JOIN pg_class c ON c.oid = p.relid $q$) $$;
+SELECT is((SELECT string_agg(t, '') FROM tree_on_shards('events') t),
+          (SELECT string_agg(concat_ws(' ', (CASE WHEN relnamespace = 'public'::regnamespace THEN 'public.' ELSE '' END) || c.oid::regclass, p.level, pg_get_partkeydef(c.oid), pg_get_expr(relpartbound, c.oid)), E'\n' ORDER BY c.relname COLLATE "C")
+           FROM pg_partition_tree('events') p JOIN pg_class c ON c.oid = p.relid), 'the trees are the same');
+CREATE FUNCTION parents_on_shards(leaf regclass) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT DISTINCT regexp_replace(result, '_[0-9]{6,}(_[0-9]+)?', '', 'g')
+    FROM run_command_on_shards(leaf, $q$ SELECT string_agg(concat_ws(' ', c.relname, (SELECT p.relname FROM pg_inherits JOIN pg_class p ON p.oid = inhparent WHERE inhrelid = c.oid)), E'\n' ORDER BY c.relname COLLATE "C")
+                                         FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = '%s'::regclass $q$) $$;
+SELECT is((SELECT string_agg(t, '') FROM parents_on_shards('"Events Feb"') t), E'Events Feb_kind_day_idx events_kind\nfeb key events_pkey', 'indexes are attached');
+SELECT is((SELECT string_agg(t, '') FROM parents_on_shards('archive.events_a') t),
+          E'events_a_kind_day_idx events_later_kind_day_idx\nevents_a_pkey events_later_pkey', 'on each level');
+
+-- ----------------------------------------------------------------------------
+-- Rows: each where it belongs
+-- ----------------------------------------------------------------------------
+SELECT is((SELECT sum(row_count) FROM t.shard_rows('events_jan')), 30::numeric, 'rows of a partition');
+SELECT is((SELECT sum(row_count) FROM t.shard_rows('events')), 201::numeric, 'rows of the table');
+SELECT is((SELECT estimated_rows FROM rehouse.tables WHERE relation = 'events'::regclass), 201::float8, 'their number is known');
+SELECT is((SELECT estimated_rows FROM rehouse.tables WHERE relation = 'archive.events_later'::regclass), 141::float8, 'that of an intermediate table too');
+SELECT is((SELECT count(*) FROM events), 201::bigint, 'seen through the table');
+SELECT is((SELECT count(*) FROM ONLY events), 0::bigint, 'which has none of its own');
+SELECT is((SELECT count(*) FROM "Events Feb" WHERE tenant = 3), 3::bigint, 'a partition can be asked by itself');
+SELECT is((SELECT sum(amount) FROM archive.events_later WHERE kind = 'b'), (SELECT sum(i) FROM generate_series(60, 200) i WHERE i % 3 = 1)::numeric, 'an intermediate table too');
+SELECT is((SELECT count(*) FROM events e JOIN details d USING (tenant, id, day) WHERE e.tenant = 4), 9::bigint, 'a join of one tenant');
+SELECT is((SELECT count(*) FROM events e JOIN details d USING (tenant, id, day)), 101::bigint, 'of all tenants');
+SELECT is((SELECT count(*) FROM events e JOIN local_events l ON l.k = e.id), 20::bigint, 'with a local table');
+SELECT is((SELECT count(*) FROM (SELECT day, count(*) FROM events GROUP BY day) d), 201::bigint, 'groups');
+
+-- ----------------------------------------------------------------------------
+-- Changes
+-- ----------------------------------------------------------------------------
+INSERT INTO events VALUES (3, 2000, '2024-02-10', 'n', NULL, 1), (4, 2001, '2024-01-05', 'n', NULL, 2), (5, 2002, '2024-12-31', 'n', NULL, 3), (6, 2003, '1999-01-01', 'n', NULL, 4);
+SELECT is((SELECT string_agg(tenant || ' ' || note, ', ' ORDER BY tenant) FROM events WHERE id >= 2000), '3 stamped, 4 stamped, 5 stamped', 'a trigger fires where it is not disabled');
+SELECT is((SELECT count(*) FROM events_rest WHERE id >= 2000), 1::bigint, 'the default partition takes the rest');
+UPDATE events SET day = '2024-01-20' WHERE tenant = 3 AND id = 2000;
+SELECT is((SELECT count(*) FROM events_jan WHERE id = 2000), 1::bigint, 'a row goes to another partition');
+UPDATE events SET day = '2024-02-20' WHERE id = 2000;
+SELECT is((SELECT count(*) FROM "Events Feb" WHERE id = 2000), 1::bigint, 'by a statement over all tenants too');
+SELECT results_eq($$INSERT INTO events VALUES (3, 2000, '2024-02-20', 'again', NULL, 1) ON CONFLICT (tenant, id, day) DO UPDATE SET kind = EXCLUDED.kind RETURNING id, kind$$,
+                  $$VALUES (2000::bigint, 'again'::text)$$, 'ON CONFLICT');
+SELECT throws_ok($$INSERT INTO events VALUES (3, 2000, '2024-02-20', 'again', NULL, 1)$$, '23505', NULL, 'a double key');
+SELECT throws_ok($$INSERT INTO events_rest VALUES (3, 2005, '2024-02-20', 'again', NULL, 1)$$, '23514', NULL, 'a row that is not the partition''s');
+SELECT throws_ok($$UPDATE events SET tenant = 4 WHERE id = 2000$$, '0A000', 'cannot change the distribution column "tenant" of table "events"', 'the key stays');
+DELETE FROM details WHERE tenant = 4 AND id = 4;
+SELECT throws_ok($$INSERT INTO details VALUES (4, 4, '2020-01-01', 1)$$, '23503', NULL, 'the foreign key is enforced');
+DELETE FROM events WHERE tenant = 2 AND id = 2;
+SELECT is((SELECT count(*) FROM details WHERE tenant = 2 AND id = 2), 0::bigint, 'and cascades');
+DELETE FROM events WHERE kind IN ('n', 'again');
+SELECT is((SELECT count(*) FROM events), 200::bigint, 'DELETE over all tenants');
+PREPARE one(int, date) AS SELECT count(*) FROM events WHERE tenant = $1 AND day >= $2;
+SELECT results_eq('EXECUTE one(3, ''2024-02-01'')', ARRAY[(SELECT count(*) FROM generate_series(1, 200) i WHERE i % 11 = 3 AND i >= 31)], 'prepared');
+BEGIN;
+SELECT is((SELECT count(*) FROM (SELECT * FROM events WHERE tenant = 3 FOR UPDATE) l), 18::bigint, 'FOR UPDATE of one tenant');
+SELECT is((SELECT count(*) FROM (SELECT * FROM events WHERE day < '2024-02-01' FOR UPDATE) l), 29::bigint, 'of all');
+COMMIT;
+
+-- COPY
+CREATE TEMP TABLE file AS SELECT format('/tmp/%s_partitions', current_database()) AS name;
+SELECT format($$COPY (SELECT 7, 3000 + i, date '2024-01-01' + i * 20, 'c', NULL, i FROM generate_series(1, 30) i) TO %L$$, name) FROM file \gexec
+SELECT format($$COPY events FROM %L$$, name) FROM file \gexec
+SELECT is((SELECT count(*) FROM events WHERE kind = 'c'), 30::bigint, 'COPY FROM');
+SELECT is((SELECT count(*) FROM archive.events_later WHERE kind = 'c'), 16::bigint, 'routed to partitions');
+SELECT throws_ok($$COPY events TO '/dev/null'$$, '42809', 'cannot copy from partitioned table "events"', 'COPY TO is of partitions alone');
+SELECT lives_ok($$COPY events_jan TO '/dev/null'$$, 'which have rows');
+SELECT format($$COPY (SELECT 1) TO PROGRAM %L$$, 'rm -f ' || name) FROM file \gexec
+DELETE FROM events WHERE kind = 'c';
+
+-- ----------------------------------------------------------------------------
+-- Looking, maintenance, the rows that stayed on the coordinator
+-- ----------------------------------------------------------------------------
+SELECT is(citus_relation_size('events'), (SELECT sum(citus_relation_size(relid)) FROM pg_partition_tree('events') WHERE isleaf)::bigint, 'a table is as large as its partitions');
+SELECT cmp_ok(citus_relation_size('events'), '>', 0::bigint, 'which are not empty');
+ANALYZE events;
+SELECT is((SELECT string_agg(relation::regclass || ' ' || estimated_rows, ', ' ORDER BY relation) FROM rehouse.tables WHERE relation::regclass::text ~ 'events(_|$)(jan|rest|later|)$'),
+          'events 200, events_jan 29, archive.events_later 141, events_rest 1', 'rows are counted');
+SELECT lives_ok('SELECT truncate_local_data_after_distributing_table(''events'')', 'local rows go');
+SELECT is((SELECT sum(pg_relation_size(relid)) FROM tree), 0::numeric, 'of all partitions');
+SELECT is((SELECT count(*) FROM events), 200::bigint, 'and no others');
+
+-- ----------------------------------------------------------------------------
+-- DDL on the whole tree
+-- ----------------------------------------------------------------------------
+CREATE INDEX ON events (amount);
+CREATE INDEX "other key" ON events (note) WHERE note IS NOT NULL;
+ALTER TABLE events ADD COLUMN extra int DEFAULT 7;
+ALTER TABLE events ADD CONSTRAINT extra_small CHECK (extra < 100);
+ALTER TABLE events ADD CONSTRAINT by_amount UNIQUE (tenant, day, id, amount);
+ALTER TABLE events ALTER COLUMN extra SET DEFAULT 8, ALTER COLUMN kind SET STATISTICS 50;
+ALTER TABLE ONLY events ALTER COLUMN note SET DEFAULT 'top';
+ALTER TABLE events_jan ALTER COLUMN note SET DEFAULT 'jan';
+ALTER TABLE events ALTER COLUMN amount TYPE numeric(12, 2);
+ALTER TABLE events RENAME COLUMN kind TO sort;
+ALTER TABLE events_rest RENAME TO "Rest";
+ALTER INDEX events_kind RENAME TO events_sort;
+CREATE TRIGGER stamp2 BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION stamp();
+ALTER TABLE events DISABLE TRIGGER stamp2;
+ALTER TABLE events_jan ENABLE TRIGGER stamp2;
+SELECT is_empty($$SELECT relid, d FROM tree, t.shard_differences(relid) d$$, 'shards have followed');
+SELECT is((SELECT string_agg(DISTINCT extra::text, ',') FROM events), '7', 'a new column');
+SELECT is((SELECT count(DISTINCT t) FROM tree_on_shards('events') t), 1::bigint, 'all trees are the same');
+ALTER TABLE events DROP CONSTRAINT extra_small, DROP CONSTRAINT by_amount, DROP COLUMN extra;
+DROP INDEX "other key";
+DROP TRIGGER stamp2 ON events;
+SELECT is_empty($$SELECT relid, d FROM tree, t.shard_differences(relid) d$$, 'what is dropped too');
+
+SELECT * FROM finish();

@@ -80,11 +80,14 @@ END;
 COMMENT ON FUNCTION rehouse.may_see(oid) IS 'has the caller some privilege on the table';
 
 CREATE VIEW rehouse.citus_tables AS
+  WITH sizes AS (SELECT h.relation, count(DISTINCT h.shard_id) AS shards, sum(z.total_size)::bigint AS bytes
+                   FROM rehouse.shards h LEFT JOIN rehouse.shard_sizes() z USING (shard_id)
+                  GROUP BY h.relation)
 SELECT t.relation::regclass AS table_name,
        CASE t.kind WHEN 'h' THEN 'distributed' ELSE 'reference' END AS citus_table_type,
        coalesce(a.attname::text, '<none>') AS distribution_column,
        t.colocation_id,
-       pg_catalog.pg_size_pretty(s.bytes) AS table_size,
+       pg_catalog.pg_size_pretty(coalesce(tree.bytes, s.bytes)) AS table_size,
        s.shards AS shard_count,
        pg_catalog.pg_get_userbyid(c.relowner) AS table_owner,
        m.amname AS access_method
@@ -92,9 +95,10 @@ SELECT t.relation::regclass AS table_name,
   JOIN pg_catalog.pg_class c ON c.oid = t.relation
   LEFT JOIN pg_catalog.pg_am m ON m.oid = c.relam
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.relation AND a.attnum = t.key_attnum AND t.key_attnum > 0
-  LEFT JOIN (SELECT h.relation, count(DISTINCT h.shard_id) AS shards, sum(z.total_size)::bigint AS bytes
-               FROM rehouse.shards h LEFT JOIN rehouse.shard_sizes() z USING (shard_id)
-              GROUP BY h.relation) s ON s.relation = t.relation
+  LEFT JOIN sizes s ON s.relation = t.relation
+  LEFT JOIN LATERAL (SELECT sum(p.bytes)::bigint AS bytes       -- a partitioned table's is its partitions'
+                       FROM pg_catalog.pg_partition_tree(t.relation) m JOIN sizes p ON p.relation = m.relid) tree
+         ON c.relkind = 'p'
  WHERE rehouse.may_see(t.relation) AND t.state = 'd'
  ORDER BY t.relation::regclass::text;
 ALTER VIEW rehouse.citus_tables SET SCHEMA pg_catalog;

@@ -3,7 +3,7 @@ package TransferTest;
 # A bucket under load, moved with an accident at a debug point: what the tests
 # of transfers share.
 #
-#   my $test = TransferTest->new;
+#   my $test = TransferTest->new;                    # schema => other tables of the same names
 #   $test->move_with('transfer-slot', 'fatal');      # several tests each
 #   $test->end;
 #
@@ -68,7 +68,7 @@ sub new
 		restart_after_crash => 'on', %{ $args{coordinator} || {} } })->add_nodes;
 	my $self = bless { cluster => $cluster, coordinator => $cluster->coordinator,
 		errors => $cluster->dir . '/load-errors', stop => $cluster->dir . '/load-stop' }, $class;
-	$self->{coordinator}->query($TABLES);
+	$self->{coordinator}->query($args{schema} || $TABLES);
 	$self->{coordinator}->query($DISTRIBUTE) unless $args{local};
 	$self->start_load;
 	$self->{coordinator}->poll('SELECT count(*) > 20 FROM ledger');

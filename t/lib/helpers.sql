@@ -152,7 +152,7 @@ CREATE FUNCTION t.catalog_query() RETURNS text LANGUAGE sql IMMUTABLE AS $f$ SEL
         FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
         WHERE attrelid = REL::regclass AND attnum > 0 AND NOT attisdropped
         UNION ALL
-        SELECT concat_ws(' ', 'constraint', conname, pg_get_constraintdef(oid), convalidated, connoinherit, condeferrable, condeferred)
+        SELECT concat_ws(' ', 'constraint', conname, pg_get_constraintdef(oid), convalidated, contype = 'c' AND connoinherit, condeferrable, condeferred)
         FROM pg_constraint WHERE conrelid = REL::regclass AND contype <> 't' AND conname <> 'rehouse_hash_range'
         UNION ALL
         SELECT concat_ws(' ', 'index', pg_get_indexdef(indexrelid), indisvalid, indisready, indisclustered, indisreplident, indimmediate,

@@ -1,0 +1,85 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition.c
+ *	  Partitioned tables: which tables belong together.
+ *
+ * All of it is in PostgreSQL's own catalog, of the shells.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "src/partition.h"
+#include "utils/lsyscache.h"
+
+bool
+rh_is_partitioned(Oid relid)
+{
+	return get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE;
+}
+
+Oid
+rh_partition_parent(Oid relid)
+{
+	return get_rel_relispartition(relid) ? get_partition_parent(relid, true) : InvalidOid;
+}
+
+Oid
+rh_partition_root(Oid relid)
+{
+	List	   *ancestors;
+
+	if (!get_rel_relispartition(relid))
+		return relid;
+	ancestors = get_partition_ancestors(relid);
+	return ancestors == NIL ? relid : llast_oid(ancestors);
+}
+
+List *
+rh_partition_tree(Oid relid, LOCKMODE lockmode)
+{
+	if (!rh_is_partitioned(relid))
+		return list_make1_oid(relid);
+	return find_all_inheritors(relid, lockmode, NULL);
+}
+
+List *
+rh_partition_trees(List *relids)
+{
+	List	   *all = NIL;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+		all = list_concat_unique_oid(all, rh_partition_tree(lfirst_oid(lc), NoLock));
+	return rh_partition_sort(all);
+}
+
+/* How many tables are above it in its tree? */
+static int
+depth_of(Oid relid)
+{
+	return get_rel_relispartition(relid) ? list_length(get_partition_ancestors(relid)) : 0;
+}
+
+static int
+by_depth(const ListCell *a, const ListCell *b)
+{
+	int			left = depth_of(lfirst_oid(a));
+	int			right = depth_of(lfirst_oid(b));
+
+	if (left != right)
+		return left - right;
+	return lfirst_oid(a) < lfirst_oid(b) ? -1 : lfirst_oid(a) > lfirst_oid(b);
+}
+
+List *
+rh_partition_sort(List *relids)
+{
+	List	   *sorted = list_copy(relids);
+
+	list_sort(sorted, by_depth);
+	return sorted;
+}

@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition.h
+ *	  Partitioned tables: which tables belong together.
+ *
+ * A distributed partitioned table and all its partitions, intermediate ones
+ * included, are distributed tables of one co-location group with the same key
+ * column; only the leaves have rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef RH_PARTITION_H
+#define RH_PARTITION_H
+
+#include "postgres.h"
+#include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
+
+/* Is it a partitioned table: one that has no rows of its own? */
+extern bool rh_is_partitioned(Oid relid);
+
+/* The table that it is a partition of, directly; InvalidOid: of none. */
+extern Oid	rh_partition_parent(Oid relid);
+
+/* The topmost table of its partition tree, itself where there is none. */
+extern Oid	rh_partition_root(Oid relid);
+
+/*
+ * A table and all its partitions, each parent before its own; the new locks
+ * are taken parent first.  A table without partitions is a list of one.
+ */
+extern List *rh_partition_tree(Oid relid, LOCKMODE lockmode);
+
+/* Each of some tables and all its partitions, each once, each parent before its own. */
+extern List *rh_partition_trees(List *relids);
+
+/* The same tables, each parent before its partitions. */
+extern List *rh_partition_sort(List *relids);
+
+#endif							/* RH_PARTITION_H */
