@@ -3,10 +3,10 @@
  * maintenance.c
  *	  VACUUM and ANALYZE of distributed tables.
  *
- * They go to the shards and leave the shell alone: it has no rows that anybody
- * sees, and its statistics, from when it had, are what plans over several
- * shards start from.  How many rows there are in all shards is kept in the
- * catalog, and brought up to date here.
+ * They go to the shards and leave the shell's rows alone, which nobody sees.
+ * ANALYZE also makes the shell's statistics, of a sample of all shards
+ * (shell_analyze.c), and brings the number of rows up to date that the catalog
+ * keeps.  Without a table's name, ANALYZE is for the distributed ones too.
  *
  * ANALYZE runs in the transaction.  VACUUM cannot: it gets connections of its
  * own, one node after the other.
@@ -20,6 +20,7 @@
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
 #include "src/conn.h"
@@ -27,6 +28,7 @@
 #include "src/names.h"
 #include "src/partition.h"
 #include "src/rehouse.h"
+#include "src/shell_analyze.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -101,25 +103,25 @@ shards_on_node(Oid relid, RhPlacement *placements, int count, int32 node_id, con
 	return buf.data;
 }
 
-/* The rows of a node's shards as ANALYZE has estimated them. */
-static double
-estimated_rows(int32 node_id, const char *literals)
+/* Add the rows and pages of a node's shards as ANALYZE has estimated them. */
+static void
+add_estimates(int32 node_id, const char *literals, double *rows, double *pages)
 {
 	RhStatement statement = {0};
 	RhStream   *stream;
 	RhRow		row;
-	double		rows = 0;
 
-	statement.sql = psprintf("SELECT pg_catalog.sum(CASE WHEN reltuples > 0 THEN reltuples ELSE 0 END) "
+	statement.sql = psprintf("SELECT pg_catalog.sum(CASE WHEN reltuples > 0 THEN reltuples ELSE 0 END), pg_catalog.sum(relpages) "
 							 "FROM pg_catalog.pg_class WHERE oid = ANY (ARRAY[%s]::pg_catalog.regclass[])",
 							 literals);
 	statement.access = RH_READ;
 	stream = rh_stream_start(rh_conn_get(node_id), &statement);
 	while (rh_stream_next(stream, &row))
-		if (row.values[0] != NULL)
-			rows = atof(row.values[0]);
+	{
+		*rows += row.values[0] != NULL ? atof(row.values[0]) : 0;
+		*pages += row.values[1] != NULL ? atof(row.values[1]) : 0;
+	}
 	rh_stream_end(stream);
-	return rows;
 }
 
 static void
@@ -166,27 +168,44 @@ sum_estimates(Oid root)
 	}
 }
 
-/* Keep how many rows a table has now, and its partitions. */
+/* The rows and pages of all shards of a table that is not partitioned. */
 static void
-update_estimates(RhTable *table, List *nodes, RhPlacement *placements, int count)
+estimate(Oid relid, char kind, List *nodes, RhPlacement *placements, int count, double *rows,
+		 double *pages)
 {
 	ListCell   *lc;
-	ListCell   *lc2;
 
-	foreach(lc, rh_partition_tree(table->relid, NoLock))
+	foreach(lc, nodes)
+		add_estimates(lfirst_int(lc),
+					  shards_on_node(relid, placements, count, lfirst_int(lc), "", true), rows,
+					  pages);
+	if (kind == RH_KIND_REFERENCE && nodes != NIL)
+		*rows /= list_length(nodes);
+}
+
+/* Keep how many rows a table has now, and its partitions, and the statistics of all of them. */
+static void
+update_statistics(RhTable *table, List *columns, List *nodes, RhPlacement *placements, int count)
+{
+	List	   *tree = rh_partition_tree(table->relid, NoLock);
+	double		all_rows = 0;
+	ListCell   *lc;
+
+	foreach(lc, tree)
 	{
 		double		rows = 0;
+		double		pages = 0;
 
 		if (rh_is_partitioned(lfirst_oid(lc)))
 			continue;
-		foreach(lc2, nodes)
-			rows += estimated_rows(lfirst_int(lc2),
-								   shards_on_node(lfirst_oid(lc), placements, count,
-												  lfirst_int(lc2), "", true));
-		if (table->kind == RH_KIND_REFERENCE && nodes != NIL)
-			rows /= list_length(nodes);
+		estimate(lfirst_oid(lc), table->kind, nodes, placements, count, &rows, &pages);
 		set_estimate(lfirst_oid(lc), rows);
+		if (table->kind == RH_KIND_HASH)
+			rh_shell_analyze(lfirst_oid(lc), placements, count, columns, rows, pages);
+		all_rows += rows;
 	}
+	if (rh_is_partitioned(table->relid))
+		rh_shell_analyze(table->relid, placements, count, columns, all_rows, 0);
 	sum_estimates(rh_partition_root(table->relid));
 }
 
@@ -213,7 +232,25 @@ maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 							 shards_on_node(table->relid, placements, count, lfirst_int(lc),
 											columns, false)));
 	if (analyzes(statement))
-		update_estimates(table, nodes, placements, count);
+		update_statistics(table, relation->va_cols, nodes, placements, count);
+}
+
+void
+rh_maintenance_all(VacuumStmt *statement)
+{
+	RhTable    *tables;
+	int			count;
+	VacuumStmt *analyze;
+
+	if (statement->rels != NIL || !analyzes(statement))
+		return;
+	analyze = makeNode(VacuumStmt);
+	count = rh_map_tables(0, &tables);
+	for (int i = 0; i < count; i++)
+		if (tables[i].kind == RH_KIND_HASH && tables[i].state == RH_STATE_DISTRIBUTED &&
+			!OidIsValid(rh_partition_parent(tables[i].relid)) &&
+			pg_class_ownercheck(tables[i].relid, GetUserId()))
+			maintain_table(analyze, makeVacuumRelation(NULL, tables[i].relid, NIL), &tables[i]);
 }
 
 VacuumStmt *

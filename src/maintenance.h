@@ -18,4 +18,10 @@
  */
 extern VacuumStmt *rh_maintenance(VacuumStmt *statement, bool is_toplevel);
 
+/*
+ * A statement that names no table has run: if it analyzes, the distributed tables
+ * of the user are analyzed as well.
+ */
+extern void rh_maintenance_all(VacuumStmt *statement);
+
 #endif							/* RH_MAINTENANCE_H */

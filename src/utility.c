@@ -241,6 +241,7 @@ run_maintenance(UtilityCall *call)
 		call->pstmt->utilityStmt = (Node *) local;
 	}
 	run_next(call);
+	rh_maintenance_all(statement);
 }
 
 static void

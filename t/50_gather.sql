@@ -13,7 +13,7 @@ INSERT INTO stores SELECT i, 'store ' || i, 'cat ' || i % 3 FROM generate_series
 INSERT INTO orders SELECT i % 20 + 1, i, CASE WHEN i % 2 = 0 THEN 'new' ELSE 'paid' END, i * 1.5, timestamptz '2024-01-01' + i * interval '1 h' FROM generate_series(1, 200) i;
 INSERT INTO other SELECT i, i % 20 + 1 FROM generate_series(1, 30) i;
 INSERT INTO near SELECT i, 'note ' || i FROM generate_series(1, 5) i;
-ANALYZE;
+ANALYZE near;
 
 -- the lines of a plan
 CREATE FUNCTION plan_lines(stmt text) RETURNS SETOF text LANGUAGE plpgsql AS $$
