@@ -25,6 +25,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 /* Moving an empty bucket is not free either; also keeps empty tables spread. */
@@ -59,12 +60,27 @@ call_function(Oid function, int nargs, Datum a, Datum b)
 	Oid			saved_user;
 	int			saved_context;
 	int			nest = NewGUCNestLevel();
+	LOCAL_FCINFO(fcinfo, 2);
+	FmgrInfo	flinfo;
+	Oid			owner = function_owner(function);
 	Datum		result;
 
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, nargs, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = a;
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = b;
+	fcinfo->args[1].isnull = false;
+
 	GetUserIdAndSecContext(&saved_user, &saved_context);
-	SetUserIdAndSecContext(function_owner(function),
+	SetUserIdAndSecContext(owner,
 						   saved_context | SECURITY_RESTRICTED_OPERATION);
-	result = nargs == 1 ? OidFunctionCall1(function, a) : OidFunctionCall2(function, a, b);
+	result = FunctionCallInvoke(fcinfo);
+	if (fcinfo->isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("function \"%s\" of the rebalance strategy returned null",
+						get_func_name(function))));
 	SetUserIdAndSecContext(saved_user, saved_context);
 	AtEOXact_GUC(false, nest);
 	return result;

@@ -50,7 +50,13 @@ plan_args(FunctionCallInfo fcinfo)
 		rh_json_number(&json, "colocation", table.colocation_id);
 	}
 	if (!PG_ARGISNULL(1))
+	{
+		if (PG_GETARG_FLOAT4(1) < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("threshold must not be negative")));
 		rh_json_number(&json, "threshold", PG_GETARG_FLOAT4(1));
+	}
 	if (!PG_ARGISNULL(2))
 		rh_json_number(&json, "max_moves", PG_GETARG_INT32(2));
 	if (!PG_ARGISNULL(3))
@@ -328,10 +334,14 @@ rh_add_rebalance_strategy(PG_FUNCTION_ARGS)
 				 errmsg("default_threshold must not be below minimum_threshold, nor that below 0")));
 	for (int i = 0; i < 7; i++)
 		values[i] = PG_GETARG_DATUM(i);
-	rh_catalog_write("INSERT INTO rehouse.rebalance_strategies (name, shard_cost_function, "
-					 "node_capacity_function, shard_allowed_on_node_function, default_threshold, "
-					 "minimum_threshold, improvement_threshold) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-					 7, types, values, NULL, NULL);
+	if (rh_catalog_write("INSERT INTO rehouse.rebalance_strategies (name, shard_cost_function, "
+						 "node_capacity_function, shard_allowed_on_node_function, default_threshold, "
+						 "minimum_threshold, improvement_threshold) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+						 "ON CONFLICT (name) DO NOTHING", 7, types, values, NULL, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("rebalance strategy \"%s\" already exists",
+						NameStr(*PG_GETARG_NAME(0)))));
 	PG_RETURN_VOID();
 }
 

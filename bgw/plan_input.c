@@ -167,7 +167,13 @@ set_options(RhPlanInput *input, const PlanArgs *args)
 
 	options->threshold = args->threshold >= 0 ? args->threshold : strategy->default_threshold;
 	if (options->threshold < strategy->minimum_threshold)
+	{
+		ereport(NOTICE,
+				(errmsg("the threshold is below the minimum of the rebalance strategy, which is used instead"),
+				 errdetail("The threshold is %g, and the minimum of strategy \"%s\" %g.",
+						   options->threshold, strategy->name, strategy->minimum_threshold)));
 		options->threshold = strategy->minimum_threshold;
+	}
 	options->improvement_threshold = args->improvement >= 0 ? args->improvement :
 		strategy->improvement_threshold;
 	options->max_moves = (int) Min(args->max_moves, PG_INT32_MAX);

@@ -9,8 +9,8 @@
  * begun.
  *
  * Three passes, each greedy:
- *	1. Draining nodes are emptied, the largest bucket first, each to the node
- *	   that its group uses least.
+ *	1. Draining nodes are emptied, and buckets leave nodes where they are not
+ *	   allowed, the largest first, each to the node that its group uses least.
  *	2. Each co-location group is evened out over the nodes by itself, since load
  *	   comes by table as well as in sum.
  *	3. The sum over all groups is evened out, by moves that make no group's own
@@ -338,6 +338,32 @@ drain(Planner *p, const int *members, int nmembers)
 	}
 }
 
+/*
+ * Buckets leave the nodes where the strategy does not want them; those that may
+ * be nowhere stay.
+ */
+static void
+evict(Planner *p, const int *members, int nmembers)
+{
+	if (p->options->allowed == NULL)
+		return;
+	fill_piles(p, RH_NODE_TAKES, members, nmembers);
+	for (int n = 0; n < p->nnodes; n++)
+	{
+		Pile	   *pile = &p->piles[n];
+
+		for (int i = pile->count - 1; i >= 0 && !full(p); i--)
+		{
+			int			item = pile->items[i];
+			int			target = may_take(p, item, n) ? -1 : roomiest_node(p, item);
+
+			if (target >= 0)
+				make_move(p, item, target);
+		}
+		pile->count = 0;
+	}
+}
+
 /* ------------------------------------------------------------------------
  * Passes 2 and 3: evening out
  * ------------------------------------------------------------------------
@@ -578,6 +604,7 @@ rh_rebalance_plan(const RhBalanceNode *nodes, int nnodes,
 	drain(&p, members, nbuckets);
 	if (!options->drain_only)
 	{
+		evict(&p, members, nbuckets);
 		for (int g = 0; g < p.ngroups && !full(&p); g++)
 			even_out(&p, g, members + starts[g], starts[g + 1] - starts[g]);
 		if (p.ngroups > 1)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * looking.c
- *	  Looking at distributed tables: sizes, shard ids, a command on each shard.
+ *	  Looking at distributed tables: sizes, shard ids, columns.
  *
  * Sizes are asked of the nodes, in one statement per node, in the caller's
  * transaction and role; only for tables that the caller may see, which is
@@ -41,7 +41,6 @@ PG_FUNCTION_INFO_V1(rh_citus_total_relation_size);
 PG_FUNCTION_INFO_V1(rh_get_shard_id);
 PG_FUNCTION_INFO_V1(rh_column_var_text);
 PG_FUNCTION_INFO_V1(rh_column_to_column_name);
-PG_FUNCTION_INFO_V1(rh_run_command_on_shards);
 PG_FUNCTION_INFO_V1(rh_shard_schema_sql);
 
 /* What is measured: the columns of the statement that asks a node. */
@@ -522,110 +521,4 @@ rh_shard_schema_sql(PG_FUNCTION_ARGS)
 	rh_shard_schema(schema, text_to_cstring(PG_GETARG_TEXT_PP(0)), (uint32) PG_GETARG_INT64(1),
 					PG_GETARG_INT32(2));
 	PG_RETURN_TEXT_P(cstring_to_text(schema));
-}
-
-/* ------------------------------------------------------------------------
- * run_command_on_shards
- * ------------------------------------------------------------------------
- */
-
-/* The command with each %s replaced. */
-static char *
-command_for(const char *command, const char *shard)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (const char *c = command; *c != '\0'; c++)
-	{
-		if (c[0] == '%' && c[1] == 's')
-		{
-			appendStringInfoString(&buf, shard);
-			c++;
-		}
-		else
-			appendStringInfoChar(&buf, *c);
-	}
-	return buf.data;
-}
-
-/* The first value of a result, its command tag, or the error's message. */
-static char *
-result_text(PGresult *result, bool *success)
-{
-	ExecStatusType status = PQresultStatus(result);
-
-	*success = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
-	if (status == PGRES_TUPLES_OK)
-	{
-		if (PQntuples(result) == 0 || PQnfields(result) == 0)
-			return "";
-		return PQgetisnull(result, 0, 0) ? NULL : pstrdup(PQgetvalue(result, 0, 0));
-	}
-	if (status == PGRES_COMMAND_OK)
-		return pstrdup(PQcmdStatus(result));
-	return psprintf("ERROR:  %s", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) != NULL ?
-					PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : "unknown error");
-}
-
-/* A connection for each node that has come up so far. */
-typedef struct NodeLink
-{
-	int32		node_id;
-	PGconn	   *link;
-} NodeLink;
-
-static PGconn *
-link_to(List **links, int32 node_id)
-{
-	NodeLink   *entry;
-	ListCell   *lc;
-
-	foreach(lc, *links)
-		if (((NodeLink *) lfirst(lc))->node_id == node_id)
-			return ((NodeLink *) lfirst(lc))->link;
-	entry = palloc(sizeof(NodeLink));
-	entry->node_id = node_id;
-	entry->link = rh_link_open_node(node_id, NULL);
-	*links = lappend(*links, entry);
-	return entry->link;
-}
-
-/*
- * run_command_on_shards(table_name regclass, command text, parallel bool): each
- * shard in turn, on connections outside of the transaction.
- */
-Datum
-rh_run_command_on_shards(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid			relid = PG_GETARG_OID(0);
-	char	   *command = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	List	   *links = NIL;
-	ListCell   *lc;
-
-	require_distributed(relid);
-	if (!pg_class_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-	InitMaterializedSRF(fcinfo, 0);
-	foreach(lc, shards_of(relid))
-	{
-		ShardSize  *shard = lfirst(lc);
-		char	   *sql = command_for(command, rh_shard_name(relid, shard->bucket_id,
-															 shard->generation));
-		PGresult   *result = rh_link_try_exec(link_to(&links, shard->node_id), sql, 0);
-		bool		success;
-		char	   *text = result_text(result, &success);
-		Datum		values[3];
-		bool		nulls[3] = {false, false, text == NULL};
-
-		PQclear(result);
-		values[0] = Int64GetDatum(shard->shard_id);
-		values[1] = BoolGetDatum(success);
-		values[2] = text != NULL ? CStringGetTextDatum(text) : (Datum) 0;
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
-	foreach(lc, links)
-		rh_link_close(((NodeLink *) lfirst(lc))->link);
-	return (Datum) 0;
 }

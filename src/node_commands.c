@@ -15,6 +15,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "shmem/map.h"
+#include "src/ask.h"
 #include "src/conn.h"
 #include "src/conn_internal.h"
 #include "src/rehouse.h"
@@ -27,103 +28,18 @@ PG_FUNCTION_INFO_V1(rh_check_connection_to_node);
 PG_FUNCTION_INFO_V1(rh_check_cluster_node_health);
 PG_FUNCTION_INFO_V1(rh_recover_prepared_transactions);
 
-/* A command on one node. */
-typedef struct NodeCommand
-{
-	RhNode		node;
-	PGconn	   *link;			/* NULL: not connected */
-	bool		success;
-	char	   *result;			/* first value, command tag, or error */
-} NodeCommand;
-
-static bool
-is_error(const PGresult *result)
-{
-	ExecStatusType status = PQresultStatus(result);
-
-	return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
-}
-
-static void
-connect_for_command(NodeCommand *command)
-{
-	char	   *failure;
-
-	command->link = rh_link_try_open(GetUserNameFromId(GetUserId(), false), command->node.host,
-									 command->node.port, command->node.database, NULL, &failure);
-	if (command->link == NULL)
-		command->result = psprintf("could not connect: %s", failure);
-	else
-		rh_link_check_owner(command->link);
-}
-
-static void
-send_command(NodeCommand *command, const char *sql)
-{
-	if (command->link != NULL && !PQsendQuery(command->link, sql))
-	{
-		command->result = pchomp(PQerrorMessage(command->link));
-		rh_link_close(command->link);
-		command->link = NULL;
-	}
-}
-
-/* What a result says in one string: the first value of its first row, or its tag. */
-static char *
-describe_result(PGresult *result)
-{
-	if (is_error(result))
-		return psprintf("ERROR:  %s", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)
-						? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)
-						: pchomp(PQresultErrorMessage(result)));
-	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		return pstrdup(PQcmdStatus(result));
-	if (PQntuples(result) == 0 || PQnfields(result) == 0)
-		return pstrdup("");
-	return PQgetisnull(result, 0, 0) ? NULL : pstrdup(PQgetvalue(result, 0, 0));
-}
-
-/* Wait for a command's results; the first error or else the last result counts. */
-static void
-finish_command(NodeCommand *command)
-{
-	PGresult   *result;
-
-	if (command->link == NULL)
-		return;
-	command->success = true;
-	while ((result = rh_link_result(command->link, 0)) != NULL)
-	{
-		if (command->success)
-		{
-			command->success = !is_error(result);
-			command->result = describe_result(result);
-		}
-		if (PQresultStatus(result) == PGRES_COPY_IN || PQresultStatus(result) == PGRES_COPY_OUT ||
-			PQresultStatus(result) == PGRES_COPY_BOTH)
-		{
-			command->success = false;
-			command->result = pstrdup("COPY is not supported here");
-			PQclear(result);
-			break;
-		}
-		PQclear(result);
-	}
-	rh_link_close(command->link);
-}
-
-/* All active nodes as commands to run; returns their number. */
+/* All active nodes, to be asked; returns their number. */
 static int
-active_nodes(NodeCommand **commands)
+active_nodes(RhAsk **asks)
 {
 	RhNode	   *nodes;
 	int			count = rh_map_nodes(&nodes);
 	int			active = 0;
 
-	*commands = palloc0(Max(count, 1) * sizeof(NodeCommand));
+	*asks = palloc0(Max(count, 1) * sizeof(RhAsk));
 	for (int i = 0; i < count; i++)
 		if (nodes[i].is_active)
-			(*commands)[active++].node = nodes[i];
+			(*asks)[active++].node = nodes[i];
 	return active;
 }
 
@@ -133,34 +49,33 @@ rh_run_command_on_workers(PG_FUNCTION_ARGS)
 	char	   *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	bool		parallel = PG_GETARG_BOOL(1);
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	NodeCommand *commands;
+	RhAsk	   *asks;
 	int			count;
 
 	rh_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
-	count = active_nodes(&commands);
+	count = active_nodes(&asks);
 	for (int i = 0; i < count; i++)
 	{
-		connect_for_command(&commands[i]);
-		send_command(&commands[i], sql);
+		rh_ask_send(&asks[i], sql);
 		if (!parallel)
-			finish_command(&commands[i]);
+			rh_ask_collect(&asks[i]);
 	}
 	for (int i = 0; i < count; i++)
 	{
-		NodeCommand *command = &commands[i];
+		RhAsk	   *ask = &asks[i];
 		Datum		values[4];
 		bool		nulls[4] = {false, false, false, false};
 
-		if (parallel)
-			finish_command(command);
-		values[0] = CStringGetTextDatum(command->node.host);
-		values[1] = Int32GetDatum(command->node.port);
-		values[2] = BoolGetDatum(command->success);
-		if (command->result == NULL)
+		rh_ask_collect(ask);
+		rh_ask_close(ask);
+		values[0] = CStringGetTextDatum(ask->node.host);
+		values[1] = Int32GetDatum(ask->node.port);
+		values[2] = BoolGetDatum(ask->success);
+		if (ask->result == NULL)
 			nulls[3] = true;
 		else
-			values[3] = CStringGetTextDatum(command->result);
+			values[3] = CStringGetTextDatum(ask->result);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -213,15 +128,15 @@ Datum
 rh_check_cluster_node_health(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	NodeCommand *commands;
+	RhAsk	   *asks;
 	int			count;
 
 	rh_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
-	count = active_nodes(&commands);
+	count = active_nodes(&asks);
 	for (int i = 0; i < count; i++)
 	{
-		RhNode	   *node = &commands[i].node;
+		RhNode	   *node = &asks[i].node;
 		Datum		values[5];
 		bool		nulls[5] = {PG_ARGISNULL(0), false, false, false, false};
 
@@ -238,14 +153,14 @@ rh_check_cluster_node_health(PG_FUNCTION_ARGS)
 Datum
 rh_recover_prepared_transactions(PG_FUNCTION_ARGS)
 {
-	NodeCommand *commands;
+	RhAsk	   *asks;
 	int			count;
 	int			finished = 0;
 
 	rh_require_preload();
 	PreventCommandIfReadOnly("recover_prepared_transactions()");
-	count = active_nodes(&commands);
+	count = active_nodes(&asks);
 	for (int i = 0; i < count; i++)
-		finished += rh_xact_recover_node(commands[i].node.node_id);
+		finished += rh_xact_recover_node(asks[i].node.node_id);
 	PG_RETURN_INT32(finished);
 }

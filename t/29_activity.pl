@@ -84,5 +84,10 @@ $cluster->worker(2)->kill9;
 (undef, $rows, $messages) = $c->try('SELECT string_agg(DISTINCT nodeid::text, \',\') FROM citus_stat_activity WHERE nodeid < 3 AND (nodeid <> 1 OR is_worker_query)');
 is($rows, '0,1', 'a lost node: the others are shown');
 like($messages, qr/WARNING:.*could not be asked/, 'with a warning');
+is($c->query("SELECT success, count(*), bool_and(result ~ '^could not connect: ') FROM run_command_on_shards('items', 'SELECT count(*) FROM %s') GROUP BY 1 ORDER BY 1"),
+	"f|2|t\nt|2|f", 'run_command_on_shards: the shards of a lost node have an error, the others a result');
+is($c->query("SELECT success, count(*) FROM run_command_on_workers('SELECT 1') GROUP BY 1 ORDER BY 1"), "f|1\nt|1", 'so has run_command_on_workers');
+is($c->query("SELECT success, result ~ '^ERROR:  ' FROM run_command_on_workers('SELECT pg_terminate_backend(pg_backend_pid())') ORDER BY result ~ '^ERROR'"), "f|f\nf|t", 'a connection that is lost meanwhile, too');
+is($c->query('SELECT result FROM citus_check_cluster_node_health() ORDER BY 1'), "f\nt", 'citus_check_cluster_node_health');
 $cluster->worker(2)->start;
 done_testing();

@@ -1,5 +1,5 @@
 -- Looking at distributed tables.
-SELECT plan(26);
+SELECT plan(31);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 CREATE SCHEMA "S p";
@@ -29,6 +29,12 @@ SELECT is((SELECT result FROM run_command_on_shards('"S p"."T t"', 'SELECT count
            WHERE shardid = get_shard_id_for_distribution_column('"S p"."T t"', 5)), '1', 'the row is there');
 SELECT is((SELECT sum(result::int)::int FROM run_command_on_shards('"S p"."T t"', 'SELECT count(*) FROM %s')), 1000, 'run_command_on_shards');
 SELECT is((SELECT count(*)::int FROM run_command_on_shards('plain', 'SELECT 1/0') WHERE NOT success AND result = 'ERROR:  division by zero'), 3, 'and its errors');
+
+SELECT results_eq($$SELECT DISTINCT success, result FROM run_command_on_shards('plain', 'COPY %s TO STDOUT')$$, $$VALUES (false, 'ERROR:  COPY is not supported here')$$, 'COPY is an error of each shard');
+SELECT results_eq($$SELECT DISTINCT success, result FROM run_command_on_shards('plain', 'BEGIN')$$, $$VALUES (true, 'BEGIN')$$, 'a transaction that is not ended');
+SELECT results_eq($$SELECT DISTINCT success, result FROM run_command_on_shards('plain', 'SELECT NULL', parallel => false)$$, $$VALUES (true, NULL::text)$$, 'a null');
+SELECT is((SELECT count(*)::int FROM run_command_on_shards('"S p"."T t"', $$SELECT '%s'::regclass::text || '%d%'$$) WHERE result ~ '^"S p_\d+"[.]"T t"%d%$'), 4, 'the name as a literal, and other percent signs');
+SELECT throws_ok($$SELECT run_command_on_shards('pg_class', 'SELECT 1')$$, '55000', 'table "pg_class" is not distributed');
 
 SELECT is((SELECT string_agg(concat_ws(' ', logicalrelid, partmethod, column_to_column_name(logicalrelid, partkey)), ' | ' ORDER BY colocationid) FROM pg_dist_partition),
           '"S p"."T t" h k | plain h k', 'pg_dist_partition');
