@@ -16,11 +16,14 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" rehouse.cont
 
 MODULE_big = rehouse
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard shmem/*.c src/*.c bgw/*.c)))
-DATA_built = rehouse--$(EXTVERSION).sql
-EXTRA_CLEAN = rehouse--$(EXTVERSION).sql
+UPGRADE = rehouse--1.0--1.1.sql
+DATA_built = rehouse--$(EXTVERSION).sql $(UPGRADE)
+DATA = $(wildcard sql/upgrade/*.sql)
+EXTRA_CLEAN = $(DATA_built)
 
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
-PG_CPPFLAGS = -I$(CURDIR) -I$(shell $(PG_CONFIG) --includedir) -DURCU_INLINE_SMALL_FUNCTIONS
+PG_CPPFLAGS = -I$(CURDIR) -I$(shell $(PG_CONFIG) --includedir) -DURCU_INLINE_SMALL_FUNCTIONS \
+	-DRH_EXTENSION_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 ifdef DEBUG_POINTS
 PG_CPPFLAGS += -DREHOUSE_DEBUG_POINTS
@@ -40,5 +43,20 @@ $(OBJS): $(wildcard shmem/*.h src/*.h bgw/*.h)
 
 rehouse--$(EXTVERSION).sql: $(sort $(wildcard sql/install/*.sql))
 	cat $^ > $@
+
+# An upgrade is what changes in the catalog, the pieces of the install script that are new,
+# and again those that have functions and views alone, which replace what there was.  With
+# the next version it is frozen, as sql/upgrade/rehouse--1.0.sql is.
+new_pieces = 12-objects 32-alter-distributed 32-reference 57-concurrently 62-split 82-activity 85-statistics
+replaced_pieces = 80-looking
+piece_files = $(patsubst %,sql/install/%.sql,$(1))
+
+$(UPGRADE): $(wildcard sql/upgrade/1.0--1.1/*.sql) $(sort $(wildcard sql/install/*.sql))
+	(cat sql/upgrade/1.0--1.1/before.sql $(call piece_files,$(new_pieces)); \
+	 sed -e 's/^CREATE FUNCTION/CREATE OR REPLACE FUNCTION/' \
+	     -e 's/^CREATE VIEW rehouse\.\(citus_\|pg_dist_\)/CREATE OR REPLACE VIEW pg_catalog.\1/' \
+	     -e 's/^CREATE VIEW/CREATE OR REPLACE VIEW/' -e '/^ALTER VIEW .* SET SCHEMA pg_catalog;$$/d' \
+	     $(call piece_files,$(replaced_pieces)); \
+	 cat sql/upgrade/1.0--1.1/after.sql) > $@
 
 endif

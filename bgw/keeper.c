@@ -304,7 +304,8 @@ run_cycle(void)
 	rh_load_merge();
 	if (!is_active())
 		return wait;
-	rh_keeper_guarded(reclaim_maps, NULL, LOG, NULL);
+	if (!rh_keeper_guarded(reclaim_maps, NULL, LOG, NULL))
+		return wait;
 	wait = Min(wait, rh_schedule());
 	if (rh_request_pending())
 		wait = 0;

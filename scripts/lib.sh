@@ -86,7 +86,7 @@ build() {
 				rm -f "$copy/$file" "$copy/${file%.c}.o" ;;
 			esac
 		done
-		tar -c Makefile rehouse.control META.json src shmem $( [ -d bgw ] && echo bgw ) sql/install t/unit 2>/dev/null |
+		tar -c Makefile rehouse.control META.json src shmem $( [ -d bgw ] && echo bgw ) sql/install sql/upgrade t/unit 2>/dev/null |
 			tar -x -C "$copy" --exclude='*.o' --exclude='*.so'
 		rm -f "$copy"/rehouse--*.sql
 		make -C "$copy" -s -j"$(nproc)" "$@"

@@ -23,9 +23,11 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_trigger.h"
+#include "commands/extension.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_objects.h"
@@ -308,6 +310,14 @@ object_altered(Oid classid, Oid objid, ObjectAccessPostAlter *alter)
 	}
 }
 
+/* An update of this extension comes by here when there is no map to be had. */
+static bool
+is_own_update(ObjectAccessType access, Oid classid, Oid objid)
+{
+	return access == OAT_POST_ALTER && classid == ExtensionRelationId &&
+		objid == get_extension_oid("rehouse", true);
+}
+
 static void
 rh_object_access_hook(ObjectAccessType access, Oid classid, Oid objid, int subid, void *arg)
 {
@@ -315,7 +325,7 @@ rh_object_access_hook(ObjectAccessType access, Oid classid, Oid objid, int subid
 
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classid, objid, subid, arg);
-	if (suspended > 0 ||
+	if (suspended > 0 || is_own_update(access, classid, objid) ||
 		(access != OAT_DROP && access != OAT_POST_ALTER && access != OAT_TRUNCATE &&
 		 access != OAT_POST_CREATE) ||
 		!IsTransactionState() || !rh_map_available())

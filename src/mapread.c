@@ -14,11 +14,14 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "src/mapread.h"
 #include "src/rehouse.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -31,11 +34,61 @@ typedef struct CatalogScan
 	HeapTuple	tuple;			/* the current row */
 } CatalogScan;
 
+/* The version of an extension in this database. */
+static char *
+extension_version(Oid extension)
+{
+	Relation	catalog = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *version = NULL;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(catalog, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(catalog),
+										 &isnull);
+
+		version = isnull ? NULL : TextDatumGetCString(value);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return version;
+}
+
+/*
+ * Is the extension here?  Not while its own script makes or changes the catalog:
+ * no map is to show half of it.
+ */
 bool
 rh_mapread_extension_exists(void)
 {
-	return OidIsValid(get_extension_oid("rehouse", true)) &&
-		OidIsValid(get_namespace_oid(RH_SCHEMA, true));
+	Oid			extension = get_extension_oid("rehouse", true);
+
+	return OidIsValid(extension) && OidIsValid(get_namespace_oid(RH_SCHEMA, true)) &&
+		!(creating_extension && CurrentExtensionObject == extension);
+}
+
+/* Another version's catalog may have other columns, or mean other things by them. */
+bool
+rh_mapread_is_readable(int elevel)
+{
+	char	   *version = extension_version(get_extension_oid("rehouse", false));
+
+	if (version == NULL || strcmp(version, RH_EXTENSION_VERSION) == 0)
+		return true;
+	if (elevel > 0)
+		ereport(elevel,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"rehouse\" has version %s in this database, and its library has version %s",
+						version, RH_EXTENSION_VERSION),
+				 errhint("Run ALTER EXTENSION rehouse UPDATE.")));
+	return false;
 }
 
 /* The OID of a table of the catalog, or InvalidOid. */
@@ -279,7 +332,8 @@ rh_mapread_input(RhMapInput *input)
 	Snapshot	snapshot;
 
 	memset(input, 0, sizeof(RhMapInput));
-	if (!rh_mapread_extension_exists() || !OidIsValid(find_relid("buckets")))
+	if (!rh_mapread_extension_exists() || !rh_mapread_is_readable(0) ||
+		!OidIsValid(find_relid("buckets")))
 		return;
 	input->buckets_relid = find_relid("buckets");
 	input->groups_relid = find_relid("colocation_groups");

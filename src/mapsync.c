@@ -263,7 +263,7 @@ lock_and_prepare(void)
 
 	writer_tag(&tag);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-	if (!rh_mapread_extension_exists())
+	if (!rh_mapread_extension_exists() || !rh_mapread_is_readable(0))
 	{
 		prepared_drop = true;
 		return;
@@ -399,6 +399,7 @@ build_first(void)
 	LOCKTAG		tag;
 	RhMapDatabase *db;
 
+	(void) rh_mapread_is_readable(ERROR);
 	writer_tag(&tag);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	db = rh_my_database();

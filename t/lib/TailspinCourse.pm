@@ -4,6 +4,9 @@ package TailspinCourse;
 # never stops, with every answer of the page compared and every row accounted for.
 #
 #   TailspinCourse->new(scale => 0.01)->run(qw(1 2 3 4.1 5 6 7 8 9.1 10));
+#
+# With cron => 1 pg_cron calls create_orders(20000) every minute beside the load's own
+# small batches, as the course does.
 
 use strict;
 use warnings;
@@ -35,8 +38,10 @@ sub new
 	my ($class, %args) = @_;
 	my $self = bless { scale => 0.01, clients => 2, batch => 5, %args }, $class;
 	my %large = $self->{scale} >= 0.5 ? (shared_buffers => '1GB', max_wal_size => '8GB') : ();
+	my %cron = $self->{cron} ? ('cron.database_name' => 'app', 'cron.use_background_workers' => 'on') : ();
 	$self->{cluster} = RehouseCluster->new(workers => 4, extension => 0, worker => {%large},
-		coordinator => { shared_preload_libraries => 'pg_stat_statements,rehouse', %large });
+		coordinator => { shared_preload_libraries => 'pg_stat_statements,rehouse' . ($self->{cron} ? ',pg_cron' : ''),
+			%large, %cron });
 	my $c = $self->{c} = $self->{cluster}->coordinator;
 	$self->{twin} = $self->{cluster}->worker(4);
 	$self->{twin}->query('CREATE DATABASE twin', database => 'postgres');
@@ -46,6 +51,7 @@ sub new
 	$self->{first_order} = $c->query('SELECT max(order_id) + 1 FROM orders');
 	$self->{base} = $self->base_rows;
 	$c->query(Tailspin::sql_file('load.sql'));
+	$self->start_cron if $self->{cron};
 	$self->{guide} = { Guide::read_sections("$TOP/docs/tailspin.md") };
 	return $self;
 }
@@ -65,6 +71,7 @@ sub run
 		};
 	}
 	$self->stop_load;
+	$self->stop_cron if $self->{cron};
 	subtest 'in the end' => sub { $self->account };
 	return $self;
 }
@@ -104,6 +111,38 @@ sub stop_load
 	my @errors = grep { !(/40P01/ && $self->{by_hand}) } @{ $figures{errors} };
 	is_deeply(\@errors, [], "no statement of the load has failed in $figures{transactions} transactions");
 	note(sprintf 'longest transaction of the load %.3f s, mean %.3f s', $figures{longest}, $figures{mean});
+	return;
+}
+
+sub start_cron
+{
+	my ($self) = @_;
+	$self->{c}->query('CREATE EXTENSION pg_cron');
+	$self->{c}->query('CREATE TABLE cron_runs (lines bigint)');
+	$self->{c}->query("SELECT cron.schedule('create orders', '* * * * *', 'INSERT INTO cron_runs SELECT create_orders(20000)')");
+	return;
+}
+
+# Let pg_cron's job rest or go on; returns when none of its runs is under way.
+sub cron_active
+{
+	my ($self, $active) = @_;
+	$self->{c}->query("SELECT cron.alter_job(jobid, active := $active) FROM cron.job");
+	$self->{c}->poll("SELECT count(*) = 0 FROM pg_stat_activity WHERE query ~ 'create_orders.20000.' AND state = 'active'
+		AND pid <> pg_backend_pid()", 't', 300) if $active eq 'false';
+	return;
+}
+
+sub stop_cron
+{
+	my ($self) = @_;
+	my $c = $self->{c};
+	$c->poll("SELECT count(*) > 0 FROM cron.job_run_details WHERE status = 'succeeded'", 't', 180);
+	$self->cron_active('false');
+	is($c->query("SELECT string_agg(return_message, '; ') FROM cron.job_run_details
+			WHERE status NOT IN ('succeeded', 'starting', 'running')"), '', 'no run of pg_cron has failed');
+	is($c->query('SELECT count(*) FROM cron_runs WHERE lines >= 20000'),
+		$c->query("SELECT count(*) FROM cron.job_run_details WHERE status = 'succeeded'"), 'whose orders are there');
 	return;
 }
 
@@ -160,6 +199,7 @@ sub compare_queries
 {
 	my ($self, $when) = @_;
 	$self->stop_load;
+	$self->cron_active('false') if $self->{cron};
 	my ($c, $twin) = @$self{qw(c twin)};
 	$twin->query('TRUNCATE stores, products, orders, line_items', database => 'twin');
 	for my $table (qw(stores products orders line_items))
@@ -174,6 +214,7 @@ sub compare_queries
 	note($when);
 	Differential::compare(@sessions, { sql => $_ =~ s/;\s*$//r }) for Tailspin::queries();
 	$_->close for @sessions;
+	$self->cron_active('true') if $self->{cron};
 	return $self->start_load;
 }
 
