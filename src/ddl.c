@@ -29,6 +29,7 @@
 #include "src/ddl_alter.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
+#include "src/ddl_partition.h"
 #include "src/names.h"
 #include "src/partition.h"
 #include "src/reference.h"
@@ -236,8 +237,27 @@ lock_dropped(DropStmt *statement)
 		RhTable		table;
 		Oid			relid = rh_ddl_relation(makeRangeVarFromNameList(lfirst(lc)), &table);
 
-		if (OidIsValid(relid) && pg_class_ownercheck(relid, GetUserId()))
-			rh_transfer_lock_ddl(table.colocation_id);
+		if (!OidIsValid(relid) || !pg_class_ownercheck(relid, GetUserId()))
+			continue;
+		rh_transfer_lock_ddl(table.colocation_id);
+		rh_partition_lock_root(relid, AccessExclusiveLock);
+	}
+}
+
+/* TRUNCATE of partitions: those who write to the table above are kept out here. */
+static void
+lock_truncated(TruncateStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->relations)
+	{
+		RhTable		table;
+		Oid			relid = rh_ddl_relation(lfirst_node(RangeVar, lc), &table);
+
+		if (OidIsValid(relid) &&
+			pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) == ACLCHECK_OK)
+			rh_partition_lock_root(relid, AccessExclusiveLock);
 	}
 }
 
@@ -310,8 +330,15 @@ rh_ddl_prepare(Node **statement, const char *sql)
 
 	switch (nodeTag(*statement))
 	{
+		case T_CreateStmt:
+			rh_ddl_create_partition(&ddl, castNode(CreateStmt, *statement));
+			break;
 		case T_AlterTableStmt:
-			rh_ddl_alter(&ddl, statement);
+			if (!rh_ddl_alter_partition(&ddl, castNode(AlterTableStmt, *statement)))
+				rh_ddl_alter(&ddl, statement);
+			break;
+		case T_TruncateStmt:
+			lock_truncated(castNode(TruncateStmt, *statement));
 			break;
 		case T_IndexStmt:
 			rh_ddl_index(&ddl, statement, sql);

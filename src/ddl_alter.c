@@ -35,6 +35,7 @@
 #include "parser/parse_type.h"
 #include "src/ddl_alter.h"
 #include "src/ddl_guard.h"
+#include "src/ddl_partition.h"
 #include "src/distribute.h"
 #include "src/names.h"
 #include "src/partition.h"
@@ -624,6 +625,9 @@ prepare_index(RhDdlTable *entry, AlterTableStmt *statement, const char *index)
 			case AT_SetTableSpace:
 				(void) sort_storage_command(entry, cmd);
 				break;
+			case AT_AttachPartition:
+				rh_ddl_attach_index(entry, statement->relation, castNode(PartitionCmd, cmd->def));
+				break;
 			case AT_SetStatistics:
 			case AT_SetRelOptions:
 			case AT_ResetRelOptions:
@@ -651,6 +655,7 @@ rh_ddl_alter(RhDdl **ddl, Node **node)
 	entry = rh_ddl_add_table(ddl, relid, true);
 	entry->alter = palloc0(sizeof(RhDdlAlter));
 	entry->alter->old_natts = -1;
+	rh_partition_lock_root(relid, AccessExclusiveLock);
 	entry->only = !statement->relation->inh;
 	if (RangeVarGetRelid(statement->relation, NoLock, false) != relid)
 		prepare_index(entry, statement, statement->relation->relname);

@@ -32,6 +32,7 @@
 #include "src/ddl_guard.h"
 #include "src/ddl_objects.h"
 #include "src/local_reference.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -193,7 +194,10 @@ record_touched(Oid relid, Oid referenced, const char *what)
 	MemoryContextSwitchTo(caller);
 }
 
-/* A constraint goes: which table does it belong to? */
+/*
+ * A constraint goes: which table does it belong to?  That of a partition goes with
+ * that of the table above, or is made anew.
+ */
 static void
 constraint_dropped(Oid constraint)
 {
@@ -207,7 +211,7 @@ constraint_dropped(Oid constraint)
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
 	if (rh_local_reference_is(constraint, &referencing, &referenced))
 		record_lost_reference(constraint, referenced);
-	else if (OidIsValid(form->conrelid))
+	else if (OidIsValid(form->conrelid) && !OidIsValid(form->conparentid))
 		record_touched(form->conrelid, form->confrelid, "a constraint");
 	ReleaseSysCache(tuple);
 }
@@ -276,6 +280,20 @@ distributed_table_in(Oid nspid)
 	return InvalidOid;
 }
 
+/* A distributed table may be, or have, a partition where the statement sees to the shards. */
+static void
+check_inheritance(Oid relid, Oid parent)
+{
+	RhTable		table;
+
+	if (!rh_map_table(relid, &table))
+		return;
+	if (!rh_is_partitioned(parent))
+		rh_ddl_refuse(relid, "INHERIT");
+	if (current_scope == NULL || !list_member_oid(current_scope->allowed, relid))
+		rh_ddl_refuse(relid, "this form of ATTACH PARTITION or PARTITION OF");
+}
+
 static void
 object_altered(Oid classid, Oid objid, ObjectAccessPostAlter *alter)
 {
@@ -293,10 +311,8 @@ object_altered(Oid classid, Oid objid, ObjectAccessPostAlter *alter)
 	else if (classid == InheritsRelationId)
 	{
 		relid = alter != NULL && OidIsValid(alter->auxiliary_id) ? alter->auxiliary_id : objid;
-		if (rh_map_table(objid, &table))
-			rh_ddl_refuse(objid, "INHERIT");
-		if (rh_map_table(relid, &table))
-			rh_ddl_refuse(relid, "INHERIT");
+		check_inheritance(objid, relid);
+		check_inheritance(relid, relid);
 	}
 	else if (classid == NamespaceRelationId)
 	{

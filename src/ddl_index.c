@@ -36,6 +36,7 @@ rh_ddl_index(RhDdl **ddl, Node **node, const char *sql)
 	if (!OidIsValid(relid))
 		return;
 	entry = rh_ddl_add_table(ddl, relid, true);
+	rh_partition_lock_root(relid, ShareLock);
 	rh_ddl_note_objects(entry);
 	if (rh_is_partitioned(relid))
 	{

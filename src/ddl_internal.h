@@ -28,6 +28,9 @@ typedef struct RhDdlFixed
 /* An ALTER TABLE or ALTER INDEX: src/ddl_alter.h. */
 typedef struct RhDdlAlter RhDdlAlter;
 
+/* A partition that comes or goes: src/ddl_partition.h. */
+typedef struct RhDdlPartition RhDdlPartition;
+
 /* One table's part of a statement. */
 typedef struct RhDdlTable
 {
@@ -44,6 +47,7 @@ typedef struct RhDdlTable
 	List	   *fixed;			/* RhDdlFixed */
 	bool		new_owner;		/* who must be allowed to use the bucket's schema */
 	RhDdlAlter *alter;			/* or NULL */
+	RhDdlPartition *partition;	/* or NULL */
 	IndexStmt  *create_index;	/* to be made on the shell without a look at
 								 * its rows, or NULL */
 	const char *sql;			/* the statement's text, with create_index */

@@ -9,10 +9,14 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
+#include "src/partition.h"
 #include "src/reference.h"
+#include "storage/lockdefs.h"
+#include "utils/acl.h"
 
 void
 rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
@@ -29,6 +33,8 @@ rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
 	relid = rh_ddl_relation(statement->relation, &table);
 	if (!OidIsValid(relid))
 		return;
+	if (pg_class_ownercheck(relid, GetUserId()))
+		rh_partition_lock_root(relid, AccessExclusiveLock);
 	switch (statement->renameType)
 	{
 		case OBJECT_TRIGGER:

@@ -20,6 +20,7 @@
 #include "src/conn.h"
 #include "src/ddl_alter.h"
 #include "src/ddl_internal.h"
+#include "src/ddl_partition.h"
 #include "src/distribute.h"
 #include "src/local_reference.h"
 #include "src/names.h"
@@ -118,6 +119,8 @@ bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
 	if (entry->alter != NULL)
 		new_objects = rh_ddl_alter_statements(entry, bucket, position, new_objects);
 	statements = list_concat(statements, new_objects);
+	if (entry->partition != NULL)
+		statements = list_concat(statements, rh_ddl_partition_statements(entry, bucket));
 	if (entry->find_new_statistics)
 		statements = list_concat(statements,
 								 rh_shard_ddl_new_statistics(entry->relid, bucket,
@@ -169,6 +172,8 @@ run_on_shards(RhDdlTable *entry)
 		dependencies = list_concat(dependencies, entry->alter->dependencies);
 		rh_ddl_columns_settle(entry, placements, count);
 	}
+	if (entry->partition != NULL)
+		dependencies = list_concat(dependencies, rh_ddl_partition_dependencies(entry));
 	for (int i = 0; i < count; i++)
 		nodes = list_append_unique_int(nodes, placements[i].node_id);
 	list_sort(nodes, list_int_cmp);
@@ -224,6 +229,8 @@ rh_ddl_run(RhDdl *ddl)
 
 		if (entry->alter != NULL && entry->alter->index == NULL)
 			rh_ddl_alter_finish_shell(entry);
+		if (entry->partition != NULL)
+			rh_ddl_partition_finish_shell(entry);
 		if (entry->find_new)
 		{
 			check_new_objects(entry);

@@ -13,6 +13,8 @@
 #include "catalog/namespace.h"
 #include "shmem/map.h"
 #include "src/ddl_internal.h"
+#include "src/partition.h"
+#include "storage/lockdefs.h"
 #include "utils/builtins.h"
 
 void
@@ -25,6 +27,7 @@ rh_ddl_trigger(RhDdl **ddl, CreateTrigStmt *statement)
 	if (!OidIsValid(relid))
 		return;
 	entry = rh_ddl_add_table(ddl, relid, true);
+	rh_partition_lock_root(relid, ShareRowExclusiveLock);
 	entry->trigger = statement->trigname;
 	entry->replace_trigger = statement->replace;
 }
@@ -44,6 +47,7 @@ rh_ddl_drop_trigger(RhDdl **ddl, DropStmt *statement)
 
 		if (!OidIsValid(relid))
 			continue;
+		rh_partition_lock_root(relid, AccessExclusiveLock);
 		rh_ddl_add_fixed(rh_ddl_add_table(ddl, relid, true),
 						 psprintf("DROP TRIGGER IF EXISTS %s ON ",
 								  quote_identifier(strVal(llast(name)))), false,

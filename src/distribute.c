@@ -582,8 +582,8 @@ copy_tables(List *tables)
 	return total;
 }
 
-static void
-distribute_table(Oid relid, const char *column, RhColocationRequest *request)
+void
+rh_distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 {
 	int32		group = settle_group(relid, column, request);
 	List	   *tables = lock_shells(relid);
@@ -706,6 +706,6 @@ rh_create_distributed_table(PG_FUNCTION_ARGS)
 	if (was_taken_along(relid) &&
 		rh_distribute_is_done(relid, get_attnum(relid, column), &request))
 		PG_RETURN_VOID();
-	distribute_table(relid, column, &request);
+	rh_distribute_table(relid, column, &request);
 	PG_RETURN_VOID();
 }

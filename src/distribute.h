@@ -73,6 +73,9 @@ extern void rh_distribute_analyze_shards(Oid shell, RhPlacement *placements, int
 /* Are all rows of a table on the coordinator: those of a local or a reference table? */
 extern bool rh_distribute_is_whole_here(Oid relid);
 
+/* create_distributed_table, of a table with its partitions. */
+extern void rh_distribute_table(Oid relid, const char *column, RhColocationRequest *request);
+
 /* Write the catalog rows of a table and its shards. */
 extern void rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key,
 										char state);

@@ -147,9 +147,8 @@ set_estimate(Oid relid, double rows)
 					  (Datum[]) {ObjectIdGetDatum(relid), Float8GetDatum(rows)}, NULL, NULL);
 }
 
-/* A partitioned table has the rows of its partitions. */
-static void
-sum_estimates(Oid root)
+void
+rh_estimates_sum(Oid root)
 {
 	ListCell   *lc;
 	ListCell   *lc2;
@@ -206,7 +205,7 @@ update_statistics(RhTable *table, List *columns, List *nodes, RhPlacement *place
 	}
 	if (rh_is_partitioned(table->relid))
 		rh_shell_analyze(table->relid, placements, count, columns, all_rows, 0);
-	sum_estimates(rh_partition_root(table->relid));
+	rh_estimates_sum(rh_partition_root(table->relid));
 }
 
 static void

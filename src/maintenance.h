@@ -24,4 +24,7 @@ extern VacuumStmt *rh_maintenance(VacuumStmt *statement, bool is_toplevel);
  */
 extern void rh_maintenance_all(VacuumStmt *statement);
 
+/* Partitioned tables have the rows of their partitions: count them for those of a tree. */
+extern void rh_estimates_sum(Oid root);
+
 #endif							/* RH_MAINTENANCE_H */

@@ -13,6 +13,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "src/partition.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 
 bool
@@ -36,6 +37,15 @@ rh_partition_root(Oid relid)
 		return relid;
 	ancestors = get_partition_ancestors(relid);
 	return ancestors == NIL ? relid : llast_oid(ancestors);
+}
+
+void
+rh_partition_lock_root(Oid relid, LOCKMODE lockmode)
+{
+	Oid			root = rh_partition_root(relid);
+
+	if (root != relid)
+		LockRelationOid(root, lockmode);
 }
 
 List *

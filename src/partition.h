@@ -26,6 +26,13 @@ extern Oid	rh_partition_parent(Oid relid);
 extern Oid	rh_partition_root(Oid relid);
 
 /*
+ * For a command on a partition: lock the topmost table of its tree.  Who writes
+ * to the partition's shards through that has no lock on the partition itself,
+ * and waits and is waited for here, where deadlocks are seen.
+ */
+extern void rh_partition_lock_root(Oid relid, LOCKMODE lockmode);
+
+/*
  * A table and all its partitions, each parent before its own; the new locks
  * are taken parent first.  A table without partitions is a list of one.
  */

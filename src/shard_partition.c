@@ -99,6 +99,13 @@ index_in_bucket(Oid index, const RhPlacement *bucket)
 	return quote_qualified_identifier(schema, get_rel_name(index));
 }
 
+char *
+rh_shard_attach_index(Oid index, Oid partition, const RhPlacement *bucket)
+{
+	return psprintf("ALTER INDEX %s ATTACH PARTITION %s", index_in_bucket(index, bucket),
+					index_in_bucket(partition, bucket));
+}
+
 List *
 rh_shard_attach_indexes(Oid shell, const RhPlacement *bucket, List *old_indexes)
 {
@@ -116,9 +123,7 @@ rh_shard_attach_indexes(Oid shell, const RhPlacement *bucket, List *old_indexes)
 			continue;
 		foreach(lc2, find_inheritance_children(lfirst_oid(lc), NoLock))
 			statements = lappend(statements,
-								 psprintf("ALTER INDEX %s ATTACH PARTITION %s",
-										  index_in_bucket(lfirst_oid(lc), bucket),
-										  index_in_bucket(lfirst_oid(lc2), bucket)));
+								 rh_shard_attach_index(lfirst_oid(lc), lfirst_oid(lc2), bucket));
 	}
 	relation_close(rel, AccessShareLock);
 	return statements;

@@ -42,6 +42,9 @@ extern List *rh_shards_triggers(List *shells, const RhPlacement *bucket);
 /* ALTER TABLE parent ATTACH PARTITION shell, as one statement. */
 extern char *rh_shard_attach(Oid shell, const RhPlacement *bucket);
 
+/* ALTER INDEX index ATTACH PARTITION partition. */
+extern char *rh_shard_attach_index(Oid index, Oid partition, const RhPlacement *bucket);
+
 /*
  * What attaches the partitions' indexes to those of a partitioned table that are
  * not among the old ones.

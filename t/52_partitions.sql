@@ -1,5 +1,5 @@
 -- Partitioned tables: distributed with their partitions.
-SELECT plan(53);
+SELECT plan(119);
 SET rehouse.shard_count = 6;
 SELECT t.add_nodes();
 
@@ -165,5 +165,128 @@ ALTER TABLE events DROP CONSTRAINT extra_small, DROP CONSTRAINT by_amount, DROP 
 DROP INDEX "other key";
 DROP TRIGGER stamp2 ON events;
 SELECT is_empty($$SELECT relid, d FROM tree, t.shard_differences(relid) d$$, 'what is dropped too');
+
+-- ----------------------------------------------------------------------------
+-- Partitions come and go
+-- ----------------------------------------------------------------------------
+CREATE FUNCTION all_alike(what text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN
+    RETURN NEXT is_empty('SELECT relid, d FROM pg_partition_tree(''events'') p, t.shard_differences(p.relid) d', what || ': shards are as their shells');
+    RETURN NEXT is((SELECT string_agg(t, '') FROM tree_on_shards('events') t),
+                   (SELECT string_agg(concat_ws(' ', (CASE WHEN relnamespace = 'public'::regnamespace THEN 'public.' ELSE '' END) || c.oid::regclass, p.level, pg_get_partkeydef(c.oid), pg_get_expr(relpartbound, c.oid)), E'\n' ORDER BY c.relname COLLATE "C")
+                    FROM pg_partition_tree('events') p JOIN pg_class c ON c.oid = p.relid), what || ': and so are the trees');
+END $$;
+CREATE TABLE events_2025 PARTITION OF events (note DEFAULT 'new', CHECK (amount < 1000000)) FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE archive.events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01') PARTITION BY LIST (tenant);
+CREATE TABLE events_2026_1 PARTITION OF archive.events_2026 FOR VALUES IN (1);
+CREATE TABLE events_2026_x PARTITION OF archive.events_2026 DEFAULT;
+SELECT * FROM all_alike('new partitions');
+INSERT INTO events (tenant, id, day, amount) SELECT i % 5, 5000 + i, date '2025-01-01' + i * 10, 5 FROM generate_series(1, 60) i;
+SELECT is((SELECT count(*) FROM events_2025), 36::bigint, 'rows find a new partition');
+SELECT is((SELECT count(*) FROM events_2026_1), 4::bigint, 'and one below');
+SELECT throws_ok($$CREATE TABLE events_bad PARTITION OF events FOR VALUES FROM ('2025-05-01') TO ('2025-06-01')$$, '42P17', NULL, 'an overlap');
+SELECT throws_ok($$CREATE TABLE events_2030 PARTITION OF events FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')$$, '23514', NULL, 'rows of the default partition are in the way');
+SELECT is(to_regclass('events_2030'), NULL, 'then there is no new one');
+SELECT lives_ok($$CREATE TABLE IF NOT EXISTS events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')$$, 'IF NOT EXISTS');
+BEGIN;
+CREATE TABLE events_1999 PARTITION OF events FOR VALUES FROM ('1999-01-01') TO ('2000-01-01');
+INSERT INTO events VALUES (1, 9000, '1999-05-05');
+SELECT is((SELECT count(*) FROM events_1999), 1::bigint, 'used in the transaction that makes it');
+ROLLBACK;
+SELECT * FROM all_alike('rolled back');
+
+-- a local table with rows, other columns' order, an index and no key
+CREATE TABLE events_2027 (note text, amount numeric(12, 2) CONSTRAINT events_amount_check CHECK (amount >= 0), sort text, id bigint NOT NULL, day date NOT NULL, tenant int NOT NULL);
+CREATE INDEX mine ON events_2027 (sort, day);
+INSERT INTO events_2027 SELECT 'old', i, 's', 7000 + i, date '2027-01-01' + i, i % 7 FROM generate_series(1, 50) i;
+SELECT throws_ok($$ALTER TABLE events ATTACH PARTITION events_2027 FOR VALUES FROM ('2027-01-10') TO ('2028-01-01')$$, '23514', NULL, 'rows outside of the bounds');
+SELECT is((SELECT count(*) FROM rehouse.tables WHERE relation = 'events_2027'::regclass), 0::bigint, 'then it stays local');
+SELECT lives_ok($$ALTER TABLE events ATTACH PARTITION events_2027 FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')$$, 'a local table is attached');
+SELECT * FROM all_alike('attached');
+SELECT is((SELECT count(*) FROM events WHERE day >= '2027-01-01' AND day < '2028-01-01'), 50::bigint, 'with its rows');
+SELECT is((SELECT estimated_rows FROM rehouse.tables WHERE relation = 'events'::regclass), 250::float8, 'which are counted');
+
+ALTER TABLE events DETACH PARTITION events_2027;
+SELECT * FROM all_alike('detached');
+SELECT is((SELECT count(*) FROM events WHERE day >= '2027-01-01' AND day < '2028-01-01'), 0::bigint, 'its rows are gone from the table');
+SELECT is((SELECT count(*) FROM events_2027), 50::bigint, 'and stay in it');
+SELECT is_empty($$SELECT t.shard_differences('events_2027')$$, 'it is a distributed table by itself');
+INSERT INTO events_2027 VALUES (NULL, 1, 's', 1, '1990-01-01', 3);
+SELECT throws_ok($$ALTER TABLE events ATTACH PARTITION events_2027 FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')$$, '23514', NULL, 'a distributed table''s rows are looked at');
+DELETE FROM events_2027 WHERE id = 1;
+SELECT lives_ok($$ALTER TABLE events ATTACH PARTITION events_2027 FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')$$, 'and back');
+SELECT * FROM all_alike('attached again');
+
+CREATE TABLE other (LIKE events_2025);
+SELECT create_distributed_table('other', 'tenant', colocate_with => 'none');
+SELECT throws_ok($$ALTER TABLE events ATTACH PARTITION other FOR VALUES FROM ('2028-01-01') TO ('2029-01-01')$$, '0A000',
+                 'cannot attach distributed table "other" to distributed table "events"', 'a table of another group');
+CREATE TABLE days (k int, day date);
+SELECT create_distributed_table('days', 'k', colocate_with => 'none');
+SELECT throws_ok($$ALTER TABLE local_events ATTACH PARTITION days FOR VALUES FROM ('2028-01-01') TO ('2029-01-01')$$, '0A000', NULL, 'a distributed one to a local one');
+SELECT throws_ok($$ALTER TABLE events DETACH PARTITION events_2025 CONCURRENTLY$$, '0A000', NULL, 'CONCURRENTLY is refused');
+SELECT throws_ok($$CREATE TABLE heir2 () INHERITS (plain)$$, '0A000', NULL, 'inheritance is refused');
+
+-- a partitioned table is attached, a partition that is referenced detached
+CREATE TABLE events_2028 (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS) PARTITION BY RANGE (day);
+CREATE TABLE events_2028_1 PARTITION OF events_2028 FOR VALUES FROM ('2028-01-01') TO ('2028-07-01');
+CREATE TABLE events_2028_2 PARTITION OF events_2028 FOR VALUES FROM ('2028-07-01') TO ('2029-01-01');
+INSERT INTO events_2028 (tenant, id, day) SELECT i % 4, 8000 + i, date '2028-01-01' + i * 30 FROM generate_series(1, 12) i;
+SELECT lives_ok($$ALTER TABLE events ATTACH PARTITION events_2028 FOR VALUES FROM ('2028-01-01') TO ('2029-01-01')$$, 'a tree is attached');
+SELECT * FROM all_alike('with a tree');
+SELECT is((SELECT count(*) FROM events WHERE day >= '2028-01-01'), 13::bigint, 'with its rows');
+SELECT throws_ok('ALTER TABLE events DETACH PARTITION events_jan', '23503', NULL, 'rows are referenced');
+DELETE FROM details WHERE day < '2024-02-01';
+SELECT lives_ok('ALTER TABLE events DETACH PARTITION events_jan', 'not any more');
+SELECT is_empty($$SELECT t.shard_differences('events_jan')$$, 'the detached one is as its shell');
+SELECT is_empty($$SELECT t.shard_differences('details')$$, 'the referencing one, too');
+DROP TABLE events_jan;
+
+-- indexes are attached by hand
+CREATE INDEX by_hand ON ONLY events_2028 (note);
+CREATE INDEX by_hand_1 ON events_2028_1 (note);
+CREATE INDEX by_hand_2 ON events_2028_2 (note);
+ALTER INDEX by_hand ATTACH PARTITION by_hand_1;
+ALTER INDEX by_hand ATTACH PARTITION by_hand_2;
+SELECT is((SELECT indisvalid FROM pg_index WHERE indexrelid = 'by_hand'::regclass), true, 'the index is valid');
+SELECT * FROM all_alike('indexes attached');
+
+-- foreign keys of partitioned tables
+CREATE TABLE kinds (tenant int, name text, PRIMARY KEY (tenant, name));
+SELECT create_distributed_table('kinds', 'tenant', colocate_with => 'plain');
+INSERT INTO kinds SELECT DISTINCT tenant, sort FROM events WHERE sort IS NOT NULL;
+SELECT lives_ok($$ALTER TABLE events ADD CONSTRAINT events_kinds FOREIGN KEY (tenant, sort) REFERENCES kinds$$, 'a foreign key is added');
+SELECT * FROM all_alike('foreign key');
+SELECT throws_ok($$INSERT INTO events VALUES (3, 1, '2025-03-03', 'unknown')$$, '23503', NULL, 'and enforced');
+CREATE TABLE events_2031 PARTITION OF events FOR VALUES FROM ('2031-01-01') TO ('2032-01-01');
+SELECT throws_ok($$INSERT INTO events VALUES (3, 1, '2031-03-03', 'unknown')$$, '23503', NULL, 'also for a new partition');
+SELECT * FROM all_alike('new partition with a foreign key');
+ALTER TABLE events DETACH PARTITION events_2031;
+SELECT is_empty($$SELECT t.shard_differences('events_2031')$$, 'it keeps the foreign key');
+SELECT throws_ok($$INSERT INTO events_2031 VALUES (3, 1, '2031-03-03', 'unknown')$$, '23503', NULL, 'which is enforced');
+ALTER TABLE events DROP CONSTRAINT events_kinds;
+SELECT * FROM all_alike('foreign key dropped');
+
+-- TRUNCATE and DROP
+TRUNCATE events_2027 CASCADE;
+SELECT is((SELECT count(*) FROM events_2027), 0::bigint, 'TRUNCATE of a partition');
+SELECT is((SELECT count(*) FROM events_2025), 36::bigint, 'and of no other');
+ALTER TABLE details DROP CONSTRAINT details_event;
+DROP TABLE events_2027, events_2031;
+SELECT * FROM all_alike('a partition dropped');
+ALTER TABLE details ADD CONSTRAINT details_event FOREIGN KEY (tenant, id, day) REFERENCES events ON DELETE CASCADE;
+SELECT is_empty($$SELECT t.shard_differences('details')$$, 'a foreign key to a partitioned table');
+SELECT throws_ok($$SELECT undistribute_table('events_2025')$$, '0A000', 'cannot undistribute partition "events_2025" alone', 'a partition is not undistributed alone');
+SELECT lives_ok($$SELECT undistribute_table('events', cascade_via_foreign_keys => true)$$, 'undistribute_table');
+SELECT is((SELECT count(*) FROM rehouse.tables WHERE relation::regclass::text ~ 'events|details|Rest'), 0::bigint, 'takes all back');
+SELECT is((SELECT count(*) FROM events), 243::bigint, 'with their rows');
+SELECT lives_ok($$SELECT create_distributed_table('events', 'tenant', colocate_with => 'plain')$$, 'distributed again');
+TRUNCATE events CASCADE;
+SELECT is((SELECT count(*) FROM events), 0::bigint, 'TRUNCATE of all');
+DROP VIEW tree;
+DROP TABLE details, events;
+SELECT is((SELECT count(*) FROM rehouse.tables WHERE relation::regclass::text ~ 'events'), 0::bigint, 'DROP TABLE');
+DROP TABLE plain, kinds, other, days;
+CALL t.wait_clean();
+SELECT is_empty('SELECT t.leftovers()', 'nothing is left');
 
 SELECT * FROM finish();
