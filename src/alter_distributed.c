@@ -41,6 +41,7 @@
 #include "src/alter_distributed.h"
 #include "src/catalog.h"
 #include "src/colocation.h"
+#include "src/ddl_policy.h"
 #include "src/distribute.h"
 #include "src/old_shards.h"
 #include "src/partition.h"
@@ -382,6 +383,7 @@ build(const Alteration *alter, const RhOldShards *old)
 
 	foreach(lc, alter->shells)
 		rh_change_group(lfirst_oid(lc), alter->group, new_key_of(lfirst_oid(lc)));
+	rh_policy_check_all();
 	count = rh_map_placements(alter->group, &placements, &version);
 	foreach(lc, alter->shells)
 		rh_distribute_create_shards(list_make1_oid(lfirst_oid(lc)), placements, count);

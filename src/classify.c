@@ -51,8 +51,12 @@ classify_relation(RangeTblEntry *rte, RhTableUse *use)
 	switch (rh_map_place(rte->relid, &table))
 	{
 		case RH_PLACE_SHARDS:
-			if (table.kind == RH_KIND_HASH)
-				use->distributed = true;
+			if (table.kind != RH_KIND_HASH)
+				break;
+			use->several_readers |= use->readers_known && use->reader != rte->checkAsUser;
+			use->readers_known = true;
+			use->reader = rte->checkAsUser;
+			use->distributed = true;
 			break;
 		case RH_PLACE_TRANSIT:
 			use->in_transit = true;

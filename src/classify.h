@@ -20,6 +20,10 @@ typedef struct RhTableUse
 	bool		functions;		/* a function in FROM, which may be inlined */
 	bool		row_security;	/* policies or check options on any of them */
 	bool		security_barrier;	/* a view that must see no foreign conditions */
+	bool		readers_known;	/* reader is set: */
+	Oid			reader;			/* whose rights distributed tables are used with;
+								 * InvalidOid: the current user's */
+	bool		several_readers;	/* they are not all the same */
 	bool		row_marks;		/* FOR UPDATE and the like */
 	bool		unused_ctes;	/* a WITH query that nothing refers to */
 } RhTableUse;

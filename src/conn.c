@@ -12,7 +12,8 @@
  * Settings: what decides how a text is read or written is either fixed
  * (search_path, client_encoding, the isolation defaults, no timeouts) or
  * follows the session's own value (TimeZone, DateStyle and their like), since
- * an expression that a worker evaluates must give what it gives here.
+ * an expression that a worker evaluates must give what it gives here.  So do
+ * the application's own settings (session_values.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -29,14 +30,18 @@
 #include "src/conn_internal.h"
 #include "src/node.h"
 #include "src/owner.h"
+#include "src/policy.h"
+#include "src/session_values.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
 
@@ -141,8 +146,18 @@ rh_conn_flush(RhConn *conn)
 
 /* ---- settings ---- */
 
+/*
+ * Where no policy applies to the role here, none must change what the node
+ * answers: it shall raise an error if the role is a lesser one there.
+ */
+static bool
+wants_policies(const RhConn *conn)
+{
+	return row_security && !conn->bypasses_here;
+}
+
 static void
-current_settings(RhSettings *settings)
+current_settings(const RhConn *conn, RhSettings *settings)
 {
 	/* padding counts in the comparison */
 	memset(settings, 0, sizeof(*settings));
@@ -154,7 +169,7 @@ current_settings(RhSettings *settings)
 	settings->bytea_output = bytea_output;
 	settings->lock_timeout = LockTimeout;
 	settings->synchronous_commit = synchronous_commit;
-	settings->row_security = row_security;
+	settings->row_security = wants_policies(conn);
 }
 
 static void
@@ -166,15 +181,16 @@ append_setting(StringInfo sql, const char *name, const char *value)
 
 /* "SELECT set_config(..), .." of what follows the session. */
 static void
-append_session_settings(StringInfo sql)
+append_session_settings(const RhConn *conn, StringInfo sql)
 {
 	static const char *const names[] = {
 		"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits", "bytea_output",
-		"lock_timeout", "synchronous_commit", "row_security"
+		"lock_timeout", "synchronous_commit"
 	};
 
 	for (int i = 0; i < lengthof(names); i++)
 		append_setting(sql, names[i], GetConfigOption(names[i], false, false));
+	append_setting(sql, "row_security", wants_policies(conn) ? "on" : "off");
 }
 
 /*
@@ -184,15 +200,26 @@ append_session_settings(StringInfo sql)
 int
 rh_conn_sync_settings(RhConn *conn)
 {
+	const char *values = rh_session_values();
+	bool		same_values = strcmp(values, conn->session_values ? conn->session_values : "") == 0;
 	RhSettings	settings;
 	StringInfoData sql;
 
-	current_settings(&settings);
-	if (conn->settings_known && memcmp(&settings, &conn->settings, sizeof(settings)) == 0)
+	current_settings(conn, &settings);
+	if (conn->settings_known && same_values &&
+		memcmp(&settings, &conn->settings, sizeof(settings)) == 0)
 		return 0;
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
-	append_session_settings(&sql);
+	append_session_settings(conn, &sql);
+	if (values[0] != '\0')
+		appendStringInfo(&sql, ", %s", values);
+	if (!same_values)
+	{
+		if (conn->session_values != NULL)
+			pfree(conn->session_values);
+		conn->session_values = MemoryContextStrdup(TopMemoryContext, values);
+	}
 	rh_wire_parse(&conn->wire, "", sql.data, 0, NULL);
 	rh_wire_bind_execute(&conn->wire, "");
 	pfree(sql.data);
@@ -216,8 +243,9 @@ set_up_session(RhConn *conn, const RhIdentity *identity)
 	char	   *cluster_id = NULL;
 	char	   *epoch = NULL;
 	int			statement = 0;
-	char	   *values[16];
-	int			lengths[16];
+	char	   *values[24];
+	int			lengths[24];
+	int			fields_count;
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
@@ -236,8 +264,9 @@ set_up_session(RhConn *conn, const RhIdentity *identity)
 	 * them takes longer than it saves, and cannot be cancelled meanwhile.
 	 */
 	append_setting(&sql, "jit", "off");
-	append_session_settings(&sql);
-	appendStringInfoString(&sql, "; SELECT cluster_id, epoch FROM rehouse.owner");
+	append_session_settings(conn, &sql);
+	appendStringInfoString(&sql, ", (SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user)"
+						   "; SELECT cluster_id, epoch FROM rehouse.owner");
 	rh_wire_query(&conn->wire, sql.data);
 	rh_conn_flush(conn);
 	do
@@ -248,7 +277,14 @@ set_up_session(RhConn *conn, const RhIdentity *identity)
 		switch (message.type)
 		{
 			case 'D':
-				if (statement == 1 && rh_wire_row_fields(&message) == 2)
+				fields_count = rh_wire_row_fields(&message);
+				if (statement == 0 && fields_count <= lengthof(values))
+				{
+					rh_wire_row(&conn->wire, &message, values, lengths);
+					conn->bypasses_there = values[fields_count - 1] != NULL &&
+						values[fields_count - 1][0] == 't';
+				}
+				else if (statement == 1 && fields_count == 2)
 				{
 					rh_wire_row(&conn->wire, &message, values, lengths);
 					cluster_id = values[0] ? pstrdup(values[0]) : NULL;
@@ -268,7 +304,7 @@ set_up_session(RhConn *conn, const RhIdentity *identity)
 	} while (message.type != 'Z');
 	if (!rh_node_added_here(conn->host, conn->port))
 		rh_owner_check_node(identity, conn->name, cluster_id, epoch);
-	current_settings(&conn->settings);
+	current_settings(conn, &conn->settings);
 	conn->settings_known = true;
 	pfree(sql.data);
 }
@@ -327,6 +363,8 @@ rh_conn_close(RhConn *conn)
 		}
 		hash_destroy(conn->prepared);
 	}
+	if (conn->session_values != NULL)
+		pfree(conn->session_values);
 	pfree(conn);
 }
 
@@ -371,6 +409,7 @@ open_conn(const RhNode *node, Oid userid)
 	conn->failed = true;		/* until it is set up */
 	conn->node_id = node->node_id;
 	conn->userid = userid;
+	conn->bypasses_here = has_bypassrls_privilege(userid);
 	conn->port = node->port;
 	strlcpy(conn->host, node->host, sizeof(conn->host));
 	strlcpy(conn->database, node->database, sizeof(conn->database));
@@ -412,18 +451,40 @@ is_current(RhConn *conn, uint64 version)
 	return true;
 }
 
+/*
+ * The node would show the role rows that policies hide from it here.  What the
+ * nodes answer cannot be told from what they should, so there is no answer.
+ */
+static void
+check_bypass(RhConn *conn)
+{
+	RhTable    *tables;
+	int			count = rh_map_tables(0, &tables);
+
+	for (int i = 0; i < count; i++)
+		if (rh_policies_enabled(tables[i].relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("role \"%s\" bypasses row-level security on node \"%s\"",
+							GetUserNameFromId(conn->userid, false), conn->name),
+					 errdetail("It does not on the coordinator, and distributed table \"%s\" has policies.",
+							   get_rel_name(tables[i].relid)),
+					 errhint("Run ALTER ROLE %s NOSUPERUSER NOBYPASSRLS on the node.",
+							 quote_identifier(GetUserNameFromId(conn->userid, false)))));
+}
+
 RhConn *
 rh_conn_get(int32 node_id)
 {
 	Oid			userid = GetUserId();
 	uint64		version = rh_map_version();
 	dlist_mutable_iter iter;
+	RhConn	   *conn;
 	RhNode		node;
 
 	dlist_foreach_modify(iter, &rh_conns)
 	{
-		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
-
+		conn = dlist_container(RhConn, node, iter.cur);
 		if (conn->node_id != node_id || conn->userid != userid)
 			continue;
 		if (conn->xact_depth > 0)
@@ -436,7 +497,11 @@ rh_conn_get(int32 node_id)
 			return conn;
 		}
 		if (!conn->failed && is_current(conn, version))
+		{
+			if (conn->bypasses_there && !conn->bypasses_here)
+				check_bypass(conn);
 			return conn;
+		}
 		rh_conn_close(conn);
 		break;
 	}
@@ -446,7 +511,10 @@ rh_conn_get(int32 node_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("node %d does not exist", node_id)));
-	return open_conn(&node, userid);
+	conn = open_conn(&node, userid);
+	if (conn->bypasses_there && !conn->bypasses_here)
+		check_bypass(conn);
+	return conn;
 }
 
 /* May a role lock rows of a table by a statement of its own, all of them? */

@@ -65,6 +65,8 @@ struct RhConn
 	dlist_node	node;			/* in the session's list */
 	int32		node_id;
 	Oid			userid;			/* the role it is logged in as */
+	bool		bypasses_here;	/* no policy applies to that role: here, and on */
+	bool		bypasses_there; /* the node */
 	uint64		map_version;	/* of the map by which the address was last checked */
 	int			port;
 	char		host[RH_HOST_LEN];
@@ -101,6 +103,7 @@ struct RhConn
 	uint32		savepoint_known;	/* SAVEPOINT at level n prepared there */
 	uint32		release_known;
 	RhSettings	settings;
+	char	   *session_values; /* of the application's settings; NULL: none sent */
 	bool		settings_known;
 	bool		settings_in_xact;	/* set in the transaction under way */
 	TimestampTz last_used;

@@ -223,7 +223,7 @@ static bool
 reference_part(Level *level, RangeTblEntry *rte)
 {
 	if (rte->securityQuals != NIL)
-		return refuse(level, "row-level security applies");
+		return refuse(level, "a reference table has row-level security");
 	if (rte->tablesample != NULL)
 		return refuse(level, "it uses TABLESAMPLE");
 	level->copart->reference_tables = true;

@@ -276,10 +276,6 @@ refuse_other(Node *statement)
 			relation = ((RuleStmt *) statement)->relation;
 			command = "CREATE RULE";
 			break;
-		case T_CreatePolicyStmt:
-			relation = ((CreatePolicyStmt *) statement)->table;
-			command = "CREATE POLICY";
-			break;
 		default:
 			return;
 	}

@@ -373,6 +373,10 @@ sort_table_command(RhDdlTable *entry, AlterTableCmd *cmd)
 		case AT_SetRelOptions:
 		case AT_ResetRelOptions:
 		case AT_ReplicaIdentity:
+		case AT_EnableRowSecurity:
+		case AT_DisableRowSecurity:
+		case AT_ForceRowSecurity:
+		case AT_NoForceRowSecurity:
 			alter->last = add_part(alter->last, RH_ALTER_TEXT, NULL, rh_ddl_print_command(cmd));
 			return true;
 		case AT_ChangeOwner:

@@ -26,11 +26,13 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_trigger.h"
 #include "commands/extension.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_objects.h"
+#include "src/ddl_policy.h"
 #include "src/local_reference.h"
 #include "src/partition.h"
 #include "src/rehouse.h"
@@ -334,6 +336,20 @@ is_own_update(ObjectAccessType access, Oid classid, Oid objid)
 		objid == get_extension_oid("rehouse", true);
 }
 
+/* A policy is made, changed or dropped, by whatever way. */
+static void
+policy_touched(Oid policy)
+{
+	Oid			relid = rh_policy_table(policy);
+	MemoryContext caller;
+
+	if (!OidIsValid(relid))
+		return;
+	caller = MemoryContextSwitchTo(TopTransactionContext);
+	current_scope->policies = list_append_unique_oid(current_scope->policies, relid);
+	MemoryContextSwitchTo(caller);
+}
+
 static void
 rh_object_access_hook(ObjectAccessType access, Oid classid, Oid objid, int subid, void *arg)
 {
@@ -346,7 +362,12 @@ rh_object_access_hook(ObjectAccessType access, Oid classid, Oid objid, int subid
 		 access != OAT_POST_CREATE) ||
 		!IsTransactionState() || !rh_map_available())
 		return;
-	if (access == OAT_POST_ALTER)
+	if (classid == PolicyRelationId)
+	{
+		if (current_scope != NULL)
+			policy_touched(objid);
+	}
+	else if (access == OAT_POST_ALTER)
 		object_altered(classid, objid, arg);
 	else if (current_scope == NULL)
 		return;

@@ -46,6 +46,7 @@ typedef struct RhDdlScope
 	List	   *new_constraints;	/* OIDs, of any table */
 	List	   *unreferenced;	/* RhLostReference */
 	List	   *objects;		/* that nodes have, and that have been dropped */
+	List	   *policies;		/* OIDs of shells whose policies have changed */
 } RhDdlScope;
 
 /* Begin and end a scope; end it in PG_FINALLY, whatever has happened. */

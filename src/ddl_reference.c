@@ -3,7 +3,7 @@
  * ddl_reference.c
  *	  DDL on reference tables: what differs from distributed ones.
  *
- * The copies have no triggers and no foreign keys: what those do is done on
+ * The copies have no triggers, foreign keys or policies: what those do is done on
  * the coordinator.  So what concerns them stays here.
  *
  *-------------------------------------------------------------------------
@@ -63,6 +63,10 @@ rh_ddl_is_local_command(Oid relid, const AlterTableCmd *cmd)
 		case AT_DisableTrigAll:
 		case AT_EnableTrigUser:
 		case AT_DisableTrigUser:
+		case AT_EnableRowSecurity:
+		case AT_DisableRowSecurity:
+		case AT_ForceRowSecurity:
+		case AT_NoForceRowSecurity:
 			return rh_reference_is(relid);
 		case AT_DropConstraint:
 		case AT_ValidateConstraint:

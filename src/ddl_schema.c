@@ -121,16 +121,6 @@ move_statistics(List *statements, Oid relid, const char *from, const char *to)
 	return statements;
 }
 
-/* Drop the triggers of a shard, whose name is quoted and qualified. */
-static char *
-drop_triggers(const char *shard)
-{
-	return psprintf("DO $rh$ DECLARE t pg_catalog.name; BEGIN FOR t IN SELECT tgname FROM pg_catalog.pg_trigger "
-					"WHERE tgrelid = %s::pg_catalog.regclass AND NOT tgisinternal LOOP "
-					"EXECUTE pg_catalog.format('DROP TRIGGER %%I ON %%s', t, %s); END LOOP; END $rh$",
-					quote_literal_cstr(shard), quote_literal_cstr(shard));
-}
-
 /* The shard moves to the schema in which its shell is now. */
 static List *
 move_shard(RhDdlTable *entry, const RhPlacement *bucket, const char *from, const char *to)
@@ -138,7 +128,7 @@ move_shard(RhDdlTable *entry, const RhPlacement *bucket, const char *from, const
 	char	   *old_name = quote_qualified_identifier(from, get_rel_name(entry->relid));
 	List	   *statements = rh_shard_ddl_schema(entry->relid, bucket);
 
-	statements = lappend(statements, drop_triggers(old_name));
+	statements = lappend(statements, rh_shard_ddl_drop_triggers(old_name));
 	statements = lappend(statements, psprintf("ALTER TABLE %s SET SCHEMA %s", old_name,
 											  quote_identifier(to)));
 	statements = move_statistics(statements, entry->relid, from, to);
@@ -149,7 +139,6 @@ List *
 rh_ddl_schema_statements(RhDdlTable *entry, const RhPlacement *bucket)
 {
 	List	   *statements = NIL;
-	List	   *triggers;
 	char		from[NAMEDATALEN];
 	char		to[NAMEDATALEN];
 
@@ -165,10 +154,5 @@ rh_ddl_schema_statements(RhDdlTable *entry, const RhPlacement *bucket)
 		else
 			statements = move_shard(entry, bucket, from, to);
 	}
-	triggers = rh_shard_ddl_triggers(entry->relid, bucket);
-	if (triggers != NIL)
-		statements = lappend(statements,
-							 drop_triggers(rh_shard_name(entry->relid, bucket->bucket_id,
-														 bucket->generation)));
-	return list_concat(statements, triggers);
+	return list_concat(statements, rh_shard_ddl_remake_triggers(entry->relid, bucket));
 }

@@ -49,6 +49,7 @@
 #include "src/conn.h"
 #include "src/copy_router.h"
 #include "src/ddl_guard.h"
+#include "src/ddl_policy.h"
 #include "src/distribute.h"
 #include "src/local_reference.h"
 #include "src/names.h"
@@ -205,6 +206,7 @@ rh_distribute_write_catalog(Oid shell, int32 colocation_id, AttrNumber key, char
 					  "SELECT $1, bucket_id FROM rehouse.buckets WHERE colocation_id = $2 "
 					  "ORDER BY hash_min", 2, types, values, NULL, NULL);
 	rh_objects_record_table(shell);
+	rh_policy_check(shell);
 }
 
 bool

@@ -136,7 +136,7 @@ check_partition_key(Relation rel)
 	}
 }
 
-/* Inheritance, rules and row-level security would have to hold over all shards. */
+/* Inheritance and rules would have to hold over all shards. */
 static void
 check_features(Relation rel, bool with_parent)
 {
@@ -158,9 +158,6 @@ check_features(Relation rel, bool with_parent)
 			   "Run ALTER TABLE .. NO INHERIT on those first.");
 	if (rel->rd_rules != NULL)
 		refuse(rel, "table", "It has rules.", "Drop its rules, or make triggers of them.");
-	if (rel->rd_rel->relrowsecurity)
-		refuse(rel, "table", "It has row-level security enabled.",
-			   "Run ALTER TABLE .. DISABLE ROW LEVEL SECURITY first.");
 }
 
 /* Another job distributes it. */

@@ -289,6 +289,7 @@ plan_over_nodes(Query *parse, const char *query_string, int cursor_options,
 	}
 	PG_END_TRY();
 	add_part_relations(stmt, parts);
+	stmt->dependsOnRole |= depends_on_role;
 	if (parts != NIL)
 		stmt->invalItems = list_concat(stmt->invalItems, items);
 	return stmt;

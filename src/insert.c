@@ -28,6 +28,7 @@
 #include "src/ship.h"
 #include "src/template.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 
 /* From how many rows on a VALUES list goes by COPY. */
 #define COPY_FROM_ROWS 200
@@ -300,8 +301,11 @@ rh_insert_plan(Query *parse, const char *query_string, int cursor_options,
 	source = make_source(parse, &spec.attnums);
 	spec.relid = table.relid;
 	spec.returns = parse->returningList != NIL;
+
+	/* COPY knows no policies */
 	spec.by_copy = !spec.returns && parse->onConflict == NULL &&
-		source_rows(parse) >= COPY_FROM_ROWS;
+		source_rows(parse) >= COPY_FROM_ROWS &&
+		check_enable_rls(spec.relid, InvalidOid, true) != RLS_ENABLED;
 	spec.store_first = reads_sharded((Node *) parse, NULL);
 
 	scan = rh_router_make_scan(parse, &rh_insert_scan_methods, &rtable);

@@ -28,6 +28,7 @@
 #include "src/catalog.h"
 #include "src/conn.h"
 #include "src/copy_router.h"
+#include "src/ddl_policy.h"
 #include "src/names.h"
 #include "src/old_shards.h"
 #include "src/rows.h"
@@ -161,6 +162,9 @@ rh_old_shards_take_along(RhOldShards *old, const RhPlacement *placements)
 									 psprintf("ALTER TABLE %s SET SCHEMA %s",
 											  shard_name(old, lfirst_oid(lc2), &old->placements[i]),
 											  quote_identifier(schema)));
+				statements = list_concat(statements,
+										 rh_shard_ddl_remake_triggers(lfirst_oid(lc2),
+																	  &placements[i]));
 			}
 		statements = lappend(statements, "SET LOCAL lock_timeout = 0");
 		rh_shard_ddl_exec(rh_conn_get(lfirst_int(lc)), statements);
@@ -234,6 +238,9 @@ rh_old_shards_copy(const RhOldShards *old, Oid shell)
 
 	for (int i = 0; i < old->count; i++)
 	{
+		if (rel->rd_rel->relforcerowsecurity)
+			rh_policy_unforce(old->placements[i].node_id,
+							  shard_name(old, shell, &old->placements[i]));
 		copy_shard(router, reader, slot, row_context, old->placements[i].node_id,
 				   psprintf("SELECT %s FROM %s", list,
 							shard_name(old, shell, &old->placements[i])));

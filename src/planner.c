@@ -14,6 +14,7 @@
 
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
@@ -23,6 +24,7 @@
 #include "src/keytie.h"
 #include "src/late.h"
 #include "src/planner.h"
+#include "src/policy.h"
 #include "src/rehouse.h"
 #include "src/remote_log.h"
 #include "src/router.h"
@@ -84,9 +86,46 @@ check_supported(Query *query, const RhTableUse *use)
 	if (use->row_security)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot change distributed table \"%s\" through row-level security policies or check options",
+				 errmsg("cannot change distributed table \"%s\" through check options or policies of tables that are not distributed",
 						get_rel_name(target->relid)),
-				 errhint("Change the rows as a role to which the policies do not apply, or without the view.")));
+				 errhint("Change the rows without the view, and without the table that has policies.")));
+}
+
+/*
+ * The policies of distributed tables are the nodes' affair.  What else has
+ * policies or checks stays ours.
+ */
+static void
+strip_policies(Query *query, RhTableUse *use)
+{
+	RhTableUse	rest = {0};
+
+	rh_policy_strip(query);
+	rh_classify_tables(query, &rest);
+	use->row_security = rest.row_security;
+}
+
+/*
+ * A change of several tenants' rows runs as the current user: not through the
+ * views of others, where other policies would apply.
+ */
+static void
+check_reader(Query *query, const RhTableUse *use)
+{
+	RhTable		table;
+	Oid			relid;
+
+	if (query->resultRelation == 0 || query->commandType == CMD_SELECT ||
+		(!use->several_readers && (!OidIsValid(use->reader) || use->reader == GetUserId())))
+		return;
+	relid = rt_fetch(query->resultRelation, query->rtable)->relid;
+	if (rh_map_table(relid, &table) && rh_policy_applies(query))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change rows of several tenants in distributed table \"%s\" through a view of another role",
+						get_rel_name(relid)),
+				 errdetail("Row-level security applies to its tables."),
+				 errhint("Tie the statement to one value of the distribution column, or make the view WITH (security_invoker = true).")));
 }
 
 /* The plan of a statement on one node, or NULL when it is not single-tenant. */
@@ -98,6 +137,10 @@ plan_single_tenant(Query *parse, int cursor_options, const RhTableUse *use)
 
 	/* the printer would lose policies and barriers */
 	if (use->row_security || use->security_barrier || !rh_router_can_return(parse) || !rh_keytie_find(parse, &tie))
+		return NULL;
+
+	/* one connection is one role, to which one set of policies applies */
+	if (use->several_readers && rh_policy_applies(parse))
 		return NULL;
 	rh_classify_check_key_change(parse, &tie);
 	if (!rh_ship_query(parse, &shipment))
@@ -125,10 +168,13 @@ rh_planner(Query *parse, const char *query_string, int cursor_options,
 
 	if (use.unused_ctes)
 		rh_unused_cte_drop(parse);
+	if (use.row_security)
+		strip_policies(parse, &use);
 	check_supported(parse, &use);
 	stmt = plan_single_tenant(parse, cursor_options, &use);
 	if (stmt != NULL)
 		return stmt;
+	check_reader(parse, &use);
 	rh_classify_check_key_change(parse, NULL);
 	rh_remote_log_multi_tenant(parse);
 	return mark_distributed(rh_gather_plan(parse, query_string, cursor_options, bound_params));

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "nodes/nodeFuncs.h"
 #include "parser/scansup.h"
 #include "src/relocate.h"
 #include "utils/builtins.h"
@@ -125,6 +126,22 @@ alter_table_relations(AlterTableStmt *statement, List **relations)
 	return true;
 }
 
+/* The relations of sub-selects. */
+static bool
+expression_relations(Node *node, void *arg)
+{
+	List	  **relations = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeVar))
+	{
+		*relations = lappend(*relations, node);
+		return false;
+	}
+	return raw_expression_tree_walker(node, expression_relations, arg);
+}
+
 bool
 rh_relocate_relations(Node *statement, List **relations)
 {
@@ -146,6 +163,11 @@ rh_relocate_relations(Node *statement, List **relations)
 			*relations = list_make1(((CreateTrigStmt *) statement)->relation);
 			if (((CreateTrigStmt *) statement)->constrrel != NULL)
 				*relations = lappend(*relations, ((CreateTrigStmt *) statement)->constrrel);
+			return true;
+		case T_CreatePolicyStmt:
+			*relations = list_make1(((CreatePolicyStmt *) statement)->table);
+			(void) expression_relations(((CreatePolicyStmt *) statement)->qual, relations);
+			(void) expression_relations(((CreatePolicyStmt *) statement)->with_check, relations);
 			return true;
 		case T_CreateStatsStmt:
 			*relations = list_copy(((CreateStatsStmt *) statement)->relations);

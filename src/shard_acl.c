@@ -20,6 +20,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "src/conn.h"
+#include "src/ddl_policy.h"
 #include "src/shard_acl.h"
 #include "src/shard_ddl.h"
 #include "utils/acl.h"
@@ -239,6 +240,7 @@ rh_shard_ddl_roles(Oid shell)
 	ListCell   *lc;
 
 	each_table_grant(shell, add_role, &oids, NULL);
+	oids = rh_policy_roles(shell, oids);
 	foreach(lc, oids)
 		names = lappend(names, GetUserNameFromId(lfirst_oid(lc), false));
 	return names;
@@ -273,6 +275,6 @@ rh_shard_ddl_check_roles(RhConn *conn, List *roles)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role \"%s\" does not exist on node \"%s\"", missing,
 						rh_conn_node_name(conn)),
-				 errdetail("The table's owner, and those who have privileges on it, must exist on every node that holds shards."),
+				 errdetail("The table's owner, and those who have privileges on it or are named by its policies, must exist on every node that holds shards."),
 				 errhint("Run CREATE ROLE %s on that node.", quote_identifier(missing))));
 }

@@ -32,6 +32,7 @@
 #include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
+#include "src/ddl_policy.h"
 #include "src/key.h"
 #include "src/local_reference.h"
 #include "src/names.h"
@@ -93,8 +94,8 @@ bucket_schema(const RangeVar *relation, void *arg)
 }
 
 /* A printed statement with the shells in it replaced by the bucket's shards. */
-static char *
-to_bucket(const char *sql, const RhPlacement *bucket)
+char *
+rh_shard_ddl_to_bucket(const char *sql, const RhPlacement *bucket)
 {
 	List	   *parsed = raw_parser(sql, RAW_PARSE_DEFAULT);
 	List	   *relations;
@@ -500,7 +501,7 @@ index_statements(Relation shell, Oid indexid, ConstraintItem *constraint,
 	bool		clustered;
 
 	if (constraint == NULL)
-		statements = list_make1(to_bucket(definition_of(pg_get_indexdef, indexid), bucket));
+		statements = list_make1(rh_shard_ddl_to_bucket(definition_of(pg_get_indexdef, indexid), bucket));
 	else
 	{
 		StringInfoData options;
@@ -573,7 +574,7 @@ statistics_objects(Relation shell, const RhPlacement *bucket, List *old)
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for statistics object %u", oid);
 		form = (Form_pg_statistic_ext) GETSTRUCT(tuple);
-		text = to_bucket(pg_get_statisticsobjdef_string(oid), bucket);
+		text = rh_shard_ddl_to_bucket(pg_get_statisticsobjdef_string(oid), bucket);
 		name = pstrdup(NameStr(form->stxname));
 		prefix = psprintf("CREATE STATISTICS %s",
 						  quote_qualified_identifier(get_namespace_name(form->stxnamespace), name));
@@ -638,7 +639,7 @@ static char *
 foreign_key_statement(ConstraintItem *item, const RhPlacement *bucket, const char *shard,
 					  bool not_valid)
 {
-	return to_bucket(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s", shard,
+	return rh_shard_ddl_to_bucket(psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s%s", shard,
 							  quote_identifier(item->name),
 							  definition_of(pg_get_constraintdef, item->oid),
 							  not_valid && item->validated ? " NOT VALID" : ""), bucket);
@@ -706,7 +707,7 @@ append_plain_literal(StringInfo buf, const char *value)
 static char *
 trigger_definition(Trigger *trigger, Oid shell, const RhPlacement *bucket, List **statements)
 {
-	char	   *text = to_bucket(definition_of(pg_get_triggerdef, trigger->tgoid), bucket);
+	char	   *text = rh_shard_ddl_to_bucket(definition_of(pg_get_triggerdef, trigger->tgoid), bucket);
 	char	   *copy = rh_bucket_function(trigger->tgfoid, shell, bucket, statements);
 	StringInfoData call;
 	int			length;
@@ -778,7 +779,28 @@ rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
 														shard));
 	PopOverrideSearchPath();
 	relation_close(rel, AccessShareLock);
+	statements = list_concat(statements, rh_policy_statements(shell, bucket, false));
 	return list_concat(statements, rh_local_reference_statements(shell, bucket));
+}
+
+char *
+rh_shard_ddl_drop_triggers(const char *shard)
+{
+	return psprintf("DO $rh$ DECLARE t pg_catalog.name; BEGIN FOR t IN SELECT tgname FROM pg_catalog.pg_trigger "
+					"WHERE tgrelid = %s::pg_catalog.regclass AND NOT tgisinternal LOOP "
+					"EXECUTE pg_catalog.format('DROP TRIGGER %%I ON %%s', t, %s); END LOOP; END $rh$",
+					quote_literal_cstr(shard), quote_literal_cstr(shard));
+}
+
+List *
+rh_shard_ddl_remake_triggers(Oid shell, const RhPlacement *bucket)
+{
+	List	   *triggers = rh_shard_ddl_triggers(shell, bucket);
+
+	if (triggers == NIL)
+		return NIL;
+	return lcons(rh_shard_ddl_drop_triggers(rh_shard_name(shell, bucket->bucket_id,
+														  bucket->generation)), triggers);
 }
 
 /* ------------------------------------------------------------------------

@@ -72,6 +72,8 @@ extern List *rh_shard_ddl_indexes(Oid shell, const RhPlacement *bucket, RhIndexS
 /* With not_valid the rows that are there are not looked at: validate later. */
 extern List *rh_shard_ddl_foreign_keys(Oid shell, const RhPlacement *bucket, bool not_valid);
 extern List *rh_shard_ddl_validate(Oid shell, const RhPlacement *bucket);
+
+/* Triggers and policies; row-level security is switched on only after the rows have come. */
 extern List *rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket);
 
 /*
@@ -86,6 +88,18 @@ extern bool rh_shard_ddl_uses_sequence(Node *expr);
 
 /* What the functions and types in an expression need on a node, for a shell's sake. */
 extern List *rh_shard_ddl_expression_dependencies(Oid shell, Node *expr);
+
+/* A statement that drops all triggers of a shard, whose name is quoted and qualified. */
+extern char *rh_shard_ddl_drop_triggers(const char *shard);
+
+/*
+ * The triggers and policies of a shard that has come to another schema: their
+ * functions and texts name the bucket's.
+ */
+extern List *rh_shard_ddl_remake_triggers(Oid shell, const RhPlacement *bucket);
+
+/* A statement printed for the shell, with the shells in it replaced by the bucket's shards. */
+extern char *rh_shard_ddl_to_bucket(const char *sql, const RhPlacement *bucket);
 
 /* The OIDs of a shell's constraints, to find new ones later. */
 extern List *rh_shard_ddl_constraint_oids(Oid shell);

@@ -630,8 +630,9 @@ walk_table(Walk *walk, Oid shell)
 	if (!rh_reference_is(shell))	/* whose triggers fire here alone */
 		visit_parts(walk, TriggerRelationId, Anum_pg_trigger_tgrelid,
 					TriggerRelidNameIndexId, Anum_pg_trigger_oid, shell);
-	visit_parts(walk, PolicyRelationId, Anum_pg_policy_polrelid,
-				PolicyPolrelidPolnameIndexId, Anum_pg_policy_oid, shell);
+	if (!rh_reference_is(shell))
+		visit_parts(walk, PolicyRelationId, Anum_pg_policy_polrelid,
+					PolicyPolrelidPolnameIndexId, Anum_pg_policy_oid, shell);
 	foreach(lc, RelationGetStatExtList(rel))
 		visit_dependencies(walk, StatisticExtRelationId, lfirst_oid(lc));
 	PopOverrideSearchPath();

@@ -31,6 +31,7 @@
 #include "src/alter_distributed.h"
 #include "src/conn.h"
 #include "src/ddl_guard.h"
+#include "src/ddl_policy.h"
 #include "src/distribute.h"
 #include "src/drop.h"
 #include "src/names.h"
@@ -259,6 +260,10 @@ copy_back(Oid relid, RhPlacement *placements, int count)
 							 GUC_ACTION_SAVE, true, 0, false);
 	for (int i = 0; i < count; i++)
 	{
+		if (rel->rd_rel->relforcerowsecurity)
+			rh_policy_unforce(placements[i].node_id,
+							  rh_shard_name(relid, placements[i].bucket_id,
+											placements[i].generation));
 		copy_shard(rel, columns, &placements[i]);
 		rh_debug_point("undistribute-copy");
 	}
@@ -348,6 +353,7 @@ undistribute(List *tables)
 		dropped = lappend(dropped, describe(&table));
 	}
 	rh_drop_shards(dropped);
+	rh_policy_check_all();
 	foreach(lc, tables)
 		rh_distribute_enable_ri_triggers(lfirst_oid(lc));
 }

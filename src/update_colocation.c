@@ -20,6 +20,7 @@
 #include "shmem/map.h"
 #include "src/alter_distributed.h"
 #include "src/colocation.h"
+#include "src/ddl_policy.h"
 #include "src/distribute.h"
 #include "src/old_shards.h"
 #include "src/rehouse.h"
@@ -102,8 +103,9 @@ change_colocation(Oid relid, const RhTable *table, int32 group)
 	rh_lock_shells(old.shells);
 	old.count = rh_map_placements(table->colocation_id, &old.placements, &version);
 	(void) rh_map_placements(group, &placements, &version);
-	rh_old_shards_take_along(&old, placements);
 	rh_change_group(relid, group, table->key_attnum);
+	rh_policy_check_all();
+	rh_old_shards_take_along(&old, placements);
 	rh_old_shards_leave(&old, rh_colocation_drop_if_empty(table->colocation_id));
 	CacheInvalidateRelcacheByRelid(relid);
 }

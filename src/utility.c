@@ -25,6 +25,7 @@
 #include "src/ddl_concurrent.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_objects.h"
+#include "src/ddl_policy.h"
 #include "src/drop.h"
 #include "src/local_reference.h"
 #include "src/maintenance.h"
@@ -114,6 +115,7 @@ is_watched(Node *statement)
 		case T_CreateTrigStmt:
 		case T_RuleStmt:
 		case T_CreatePolicyStmt:
+		case T_AlterPolicyStmt:
 		case T_ClusterStmt:
 		case T_ReindexStmt:
 		case T_GrantStmt:
@@ -192,6 +194,7 @@ run_guarded(UtilityCall *call)
 	}
 	check_drop_extension(statement);
 	rh_local_reference_prepare(statement);
+	rh_policy_prepare(statement);
 	objects = rh_objects_prepare(statement);
 	ddl = rh_ddl_prepare(&statement, statement_text(call));
 	rh_ddl_scope_push(&scope);
@@ -217,6 +220,8 @@ run_guarded(UtilityCall *call)
 			rh_truncate_shards(scope.truncated);
 		if (objects != NULL)
 			rh_objects_run(objects);
+		if (scope.policies != NIL)
+			rh_policy_run(scope.policies);
 		if (ddl != NULL)
 			rh_ddl_run(ddl);
 		rh_ddl_scope_references(&scope);

@@ -1,0 +1,251 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.c
+ *	  Row-level security in queries: the nodes enforce it.
+ *
+ * Whose policies apply is a matter of the relation entry (checkAsUser: a view's
+ * owner), but current_user in a policy is the role that runs the statement.
+ * On the node both are the role of the connection.  Where they differ here and
+ * the policy can tell, the statement is refused.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "shmem/map.h"
+#include "src/classify.h"
+#include "src/policy.h"
+#include "src/rehouse.h"
+#include "src/sendable.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+bool
+rh_policies_enabled(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		enabled;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	enabled = ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
+	ReleaseSysCache(tuple);
+	return enabled;
+}
+
+bool
+rh_policy_applies(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_classify_relations(query))
+	{
+		Oid			relid = ((RangeTblEntry *) lfirst(lc))->relid;
+		RhTable		table;
+
+		if (relid >= FirstNormalObjectId && rh_map_table(relid, &table) &&
+			table.kind == RH_KIND_HASH && rh_policies_enabled(relid))
+			return true;
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------------
+ * Does the node see a policy as it is seen here?
+ * ------------------------------------------------------------------------
+ */
+
+/* What of the session's roles an expression can tell. */
+typedef struct RoleUse
+{
+	bool		current;		/* the role that runs the statement */
+	bool		session;		/* the one that has logged in */
+} RoleUse;
+
+static bool
+function_uses_role(Oid function, void *arg)
+{
+	RoleUse    *use = arg;
+
+	if (function == F_CURRENT_USER || function >= FirstNormalObjectId)
+		use->current = true;
+	if (function == F_SESSION_USER)
+		use->session = true;
+	return false;
+}
+
+static bool
+uses_role(Node *node, void *arg)
+{
+	RoleUse    *use = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, SQLValueFunction))
+	{
+		switch (((SQLValueFunction *) node)->op)
+		{
+			case SVFOP_CURRENT_ROLE:
+			case SVFOP_CURRENT_USER:
+			case SVFOP_USER:
+				use->current = true;
+				break;
+			case SVFOP_SESSION_USER:
+				use->session = true;
+				break;
+			default:
+				break;
+		}
+	}
+	if (IsA(node, Query))
+	{
+		use->current = true;	/* tables in it are read by that role's rights */
+		return query_tree_walker((Query *) node, uses_role, arg, 0);
+	}
+	(void) check_functions_in_node(node, function_uses_role, arg);
+	return expression_tree_walker(node, uses_role, arg);
+}
+
+static void
+check_roles(const RangeTblEntry *rte, Node *policy)
+{
+	Oid			reader = OidIsValid(rte->checkAsUser) ? rte->checkAsUser : GetUserId();
+	RoleUse		use = {false, false};
+
+	(void) uses_role(policy, &use);
+	if (use.current && reader != GetUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot apply the policies of distributed table \"%s\" to a view of another role",
+						get_rel_name(rte->relid)),
+				 errdetail("The table is read as role \"%s\", and a policy depends on the role that runs the statement.",
+						   GetUserNameFromId(reader, false)),
+				 errhint("Make the view WITH (security_invoker = true).")));
+	if (use.session && reader != GetSessionUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot apply a policy of distributed table \"%s\" that uses session_user after SET ROLE",
+						get_rel_name(rte->relid)),
+				 errdetail("Sessions on nodes are logged in as the role in force."),
+				 errhint("Use current_user in the policy.")));
+}
+
+/* ------------------------------------------------------------------------
+ * Taking policies out
+ * ------------------------------------------------------------------------
+ */
+
+/* Is the relation joined so that a condition on it may as well stand in WHERE? */
+static bool
+is_inner(Node *tree, Index rti)
+{
+	ListCell   *lc;
+
+	if (tree == NULL)
+		return false;
+	if (IsA(tree, RangeTblRef))
+		return ((RangeTblRef *) tree)->rtindex == rti;
+	if (IsA(tree, JoinExpr))
+		return ((JoinExpr *) tree)->jointype == JOIN_INNER &&
+			(is_inner(((JoinExpr *) tree)->larg, rti) || is_inner(((JoinExpr *) tree)->rarg, rti));
+	foreach(lc, ((FromExpr *) tree)->fromlist)
+		if (is_inner(lfirst(lc), rti))
+			return true;
+	return false;
+}
+
+/* Let a policy that names the tenant route the query. */
+static void
+add_ties(Query *query, Index rti, const RhTable *table, List *quals)
+{
+	ListCell   *lc;
+
+	if (!is_inner((Node *) query->jointree, rti))
+		return;
+	foreach(lc, make_ands_implicit((Expr *) make_ands_explicit(list_copy(quals))))
+	{
+		RhScanTie	tie;
+
+		if (rh_sendable_key_tie(lfirst(lc), rti, table->key_attnum, &tie) &&
+			rh_sendable_is_constant(tie.value, 0))
+			query->jointree->quals = make_and_qual(query->jointree->quals,
+												   copyObject(lfirst(lc)));
+	}
+}
+
+/* Policies of reference tables are enforced here, where their rows are too. */
+static bool
+is_distributed(const RangeTblEntry *rte, RhTable *table)
+{
+	return rte->rtekind == RTE_RELATION && rte->relid >= FirstNormalObjectId &&
+		rh_map_table(rte->relid, table) && table->kind == RH_KIND_HASH &&
+		table->state == RH_STATE_DISTRIBUTED;
+}
+
+/* The checks of new rows by policies; a view's CHECK OPTION stays. */
+static void
+strip_checks(Query *query)
+{
+	List	   *kept = NIL;
+	RangeTblEntry *target;
+	RhTable		table;
+	ListCell   *lc;
+
+	if (query->withCheckOptions == NIL || query->resultRelation == 0)
+		return;
+	target = rt_fetch(query->resultRelation, query->rtable);
+	if (!is_distributed(target, &table))
+		return;
+	foreach(lc, query->withCheckOptions)
+	{
+		WithCheckOption *check = lfirst_node(WithCheckOption, lc);
+
+		if (check->kind == WCO_VIEW_CHECK)
+			kept = lappend(kept, check);
+		else
+			check_roles(target, check->qual);
+	}
+	query->withCheckOptions = kept;
+}
+
+static bool
+strip_walker(Node *node, void *arg)
+{
+	Query	   *query = (Query *) node;
+	Index		rti = 0;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, strip_walker, arg);
+	strip_checks(query);
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+		RhTable		table;
+
+		rti++;
+		if (rte->securityQuals == NIL || !is_distributed(rte, &table))
+			continue;
+		check_roles(rte, (Node *) rte->securityQuals);
+		add_ties(query, rti, &table, rte->securityQuals);
+		rte->securityQuals = NIL;
+	}
+	return query_tree_walker(query, strip_walker, arg, 0);
+}
+
+void
+rh_policy_strip(Query *query)
+{
+	(void) strip_walker((Node *) query, NULL);
+}
