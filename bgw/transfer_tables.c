@@ -25,6 +25,7 @@
 #include "src/catalog.h"
 #include "src/distribute.h"
 #include "src/key.h"
+#include "src/local_reference.h"
 #include "src/names.h"
 #include "src/partition.h"
 #include "src/rehouse.h"
@@ -223,6 +224,24 @@ describe_arrival(RhTransfer *t, RhTransferTable *table, int index, const RhPlace
 												table->targets[index], quote_identifier(schema)));
 }
 
+/* The tables that it references need not report any more to the coordinator what happens to their rows. */
+static void
+describe_reports_end(RhTargetDdl *ddl, Oid relid, const RhPlacement *placement)
+{
+	Relation	shell = relation_open(relid, AccessShareLock);
+	ListCell   *lc;
+
+	foreach(lc, RelationGetFKeyList(shell))
+	{
+		ForeignKeyCacheInfo *fk = lfirst(lc);
+
+		if (rh_local_reference_between(relid, fk->confrelid))
+			ddl->after = lappend(ddl->after,
+								 rh_local_reference_removal(fk->confrelid, fk->conoid, placement));
+	}
+	relation_close(shell, NoLock);
+}
+
 /* One table's names at one target. */
 static void
 name_target(RhTransfer *t, RhTransferTable *table, Relation shell, int index)
@@ -273,6 +292,8 @@ describe_finish(RhTransfer *t, List *shells, int index)
 	ddl->cutover = list_concat(rh_shards_foreign_keys(shells, &placement, true),
 							   rh_shards_triggers(shells, &placement));
 	ddl->after = list_concat(ddl->after, rh_shards_validate(shells_of(t, false), &placement));
+	for (int i = 0; i < t->ntables && t->spec->kind == RH_TRANSFER_TABLES; i++)
+		describe_reports_end(ddl, t->tables[i].shell, &placement);
 	ddl->last = rh_shards_validate(shells_of(t, true), &placement);
 }
 

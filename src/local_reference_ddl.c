@@ -204,6 +204,15 @@ removing_statements(Oid shell, List *constraints, const RhPlacement *bucket)
 	return statements;
 }
 
+char *
+rh_local_reference_removal(Oid shell, Oid constraint, const RhPlacement *bucket)
+{
+	return psprintf("DO $rh$ BEGIN FOR i IN 1 .. 50 LOOP BEGIN SET LOCAL lock_timeout = '50ms'; "
+					"DROP FUNCTION IF EXISTS %s() CASCADE; RETURN; "
+					"EXCEPTION WHEN lock_not_available THEN PERFORM pg_catalog.pg_sleep(0.05); END; "
+					"END LOOP; END $rh$", function_name(shell, constraint, bucket));
+}
+
 /* ------------------------------------------------------------------------
  * Coming and going
  * ------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 -- Half distributed: a local table references a distributed one, in every form.  What happens to
 -- referenced rows on the nodes is checked against the local table here, or cascades to it.
-SELECT plan(69);
+SELECT plan(71);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -169,6 +169,13 @@ SELECT create_distributed_table('more.l', 'k');
 SELECT is(reporters('s'), '0 0', 'the shards know the foreign key themselves');
 INSERT INTO more.l VALUES (15);
 SELECT throws_ok('DELETE FROM s WHERE k = 15', '23503', 'update or delete on table "s" violates foreign key constraint "l_k_fkey" on table "l"');
+CREATE TABLE last (k int REFERENCES s);
+SELECT is(reporters('s'), '1 0');
+SELECT create_distributed_table_concurrently('last', 'k', colocate_with => 's');
+CALL t.wait_until($$SELECT reporters('s') = '0 0'$$);
+INSERT INTO last VALUES (18);
+SELECT throws_ok('DELETE FROM s WHERE k = 18', '23503', 'update or delete on table "s" violates foreign key constraint "last_k_fkey" on table "last"', 'the same online');
+DROP TABLE last;
 CREATE TABLE last (k int REFERENCES s);
 INSERT INTO last VALUES (16);
 SELECT undistribute_table('s', cascade_via_foreign_keys => true);
