@@ -156,8 +156,9 @@ sorted_ids(const RhPlacement *placements, int count)
 }
 
 /*
- * Take the shared gate on all buckets of a group: one lock where they are many.
- * Returns whether that one covers buckets yet unknown too.
+ * Take the shared gate on all buckets of a group: one lock where they are many,
+ * or there are none yet (reference tables before the first node).  Returns
+ * whether that one covers buckets yet unknown too.
  */
 static bool
 lock_all_shared(int32 colocation_id, const uint32 *ids, int count)
@@ -167,7 +168,7 @@ lock_all_shared(int32 colocation_id, const uint32 *ids, int count)
 	Oid			groups_relid;
 
 	get_classes(&buckets_relid, &groups_relid);
-	if (count > RH_GATE_MANY)
+	if (count > RH_GATE_MANY || count == 0)
 	{
 		group_tag(&tag, groups_relid, colocation_id);
 		(void) LockAcquire(&tag, ShareLock, false, false);

@@ -13,6 +13,10 @@
  * writer that has the gate knows all copies until it has ended.  Locks in this
  * order: nodes, groups, transfer lock, tables, gate.
  *
+ * A node that becomes active gets its copies in the same transaction, so before
+ * its first bucket; online: the gate is closed only for the last few changes
+ * (reference_copy.c), and until the transaction ends.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -33,6 +37,7 @@
 #include "src/names.h"
 #include "src/objects.h"
 #include "src/reference.h"
+#include "src/reference_copy.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
 #include "src/table_locks.h"
@@ -43,12 +48,17 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
 
 /* How long to queue for the gate at a time, and how long to let others pass in between. */
 #define GATE_QUEUE_MS 100
 #define GATE_PAUSE_MS 50
+
+/* Catching up without the gate: at most so often, and until so few rows were left. */
+#define CATCH_UP_ROUNDS 5
+#define CATCH_UP_ROWS 1000
 
 PG_FUNCTION_INFO_V1(rh_create_reference_table);
 
@@ -263,18 +273,54 @@ close_gate(int32 group)
 	}
 }
 
-/* One table's copy on a node that has just become active. */
-static void
-copy_table(Oid relid, RhPlacement *copy)
+/* The open tables, a placement on the new node, and the snapshot that it is up to. */
+typedef struct NewCopies
 {
-	Relation	rel = table_open(relid, AccessShareLock);
+	List	   *rels;
+	RhPlacement copy;
+	Snapshot	snapshot;		/* registered */
+} NewCopies;
 
-	rh_distribute_create_shards(list_make1_oid(relid), copy, 1);
-	(void) rh_distribute_copy_rows(rel, rh_copy_router_open_copy(relid, copy));
-	rh_distribute_finish_shards(list_make1_oid(relid), copy, 1);
-	CacheInvalidateRelcache(rel);
-	table_close(rel, NoLock);
-	rh_debug_point("reference-copied");
+/* Bring all copies up to now; returns how many rows that took. */
+static uint64
+catch_up(NewCopies *copies)
+{
+	Snapshot	now = RegisterSnapshot(GetLatestSnapshot());
+	uint64		rows = 0;
+	ListCell   *lc;
+
+	foreach(lc, copies->rels)
+		rows += rh_reference_catch_up(lfirst(lc), &copies->copy, copies->snapshot, now);
+	UnregisterSnapshot(copies->snapshot);
+	copies->snapshot = now;
+	return rows;
+}
+
+/*
+ * Make the copies while others write, and catch up with them: first without
+ * keeping them away, until little is left, and then once more.
+ */
+static void
+fill_copies(NewCopies *copies, int32 group)
+{
+	ListCell   *lc;
+
+	copies->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	foreach(lc, copies->rels)
+	{
+		Relation	rel = lfirst(lc);
+		List	   *shell = list_make1_oid(RelationGetRelid(rel));
+
+		rh_distribute_create_shards(shell, &copies->copy, 1);
+		rh_reference_copy_rows(rel, &copies->copy, copies->snapshot);
+		rh_distribute_finish_shards(shell, &copies->copy, 1);
+		rh_debug_point("reference-copied");
+	}
+	for (int round = 0; round < CATCH_UP_ROUNDS && catch_up(copies) > CATCH_UP_ROWS; round++)
+		;
+	close_gate(group);
+	(void) catch_up(copies);
+	UnregisterSnapshot(copies->snapshot);
 }
 
 /*
@@ -285,25 +331,31 @@ void
 rh_reference_add_node(int32 node_id)
 {
 	int32		group = reference_group();
-	RhPlacement copy;
+	NewCopies	copies = {NIL};
 	RhTable    *tables;
 	int			count;
+	ListCell   *lc;
 
 	if (group == 0)
 		return;
 	rh_transfer_lock_alone(group);
-	close_gate(group);
 	rh_catalog_modify("INSERT INTO rehouse.reference_copies (node_id, bucket_id) VALUES ($1, $2)", 2,
 					  (Oid[]) {INT4OID, INT8OID},
 					  (Datum[]) {Int32GetDatum(node_id),
 						  Int64GetDatum(reference_bucket(group))}, NULL, NULL);
+	rh_reference_copy(node_id, &copies.copy);
+	count = rh_map_tables(group, &tables);
+	for (int i = 0; i < count; i++)
+		copies.rels = lappend(copies.rels, table_open(tables[i].relid, AccessShareLock));
+	fill_copies(&copies, group);
 	rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
 					  "WHERE colocation_id = $1", 1, (Oid[]) {INT4OID},
 					  (Datum[]) {Int32GetDatum(group)}, NULL, NULL);
-	rh_reference_copy(node_id, &copy);
-	count = rh_map_tables(group, &tables);
-	for (int i = 0; i < count; i++)
-		copy_table(tables[i].relid, &copy);
+	foreach(lc, copies.rels)
+	{
+		CacheInvalidateRelcache(lfirst(lc));
+		table_close(lfirst(lc), NoLock);
+	}
 }
 
 void

@@ -29,8 +29,9 @@ extern bool rh_reference_is(Oid relid);
 extern void rh_reference_copy(int32 node_id, RhPlacement *placement);
 
 /*
- * A node has become active, in this transaction: make its copies.  Writers of
- * reference tables wait until the transaction has ended, readers do not.
+ * A node has become active, in this transaction: make its copies.  Others go on
+ * writing to reference tables meanwhile; from its return on they wait until the
+ * transaction has ended.
  */
 extern void rh_reference_add_node(int32 node_id);
 
@@ -67,6 +68,9 @@ extern void rh_reference_refresh(Oid relid);
  */
 extern void rh_reference_pre_commit(void);
 extern void rh_reference_end_xact(void);
+
+/* This transaction changes copies. */
+extern void rh_reference_note_change(void);
 
 extern void rh_reference_init(void);
 

@@ -83,7 +83,16 @@ sub writer
 my $before = $c->query('SELECT sum(n) FROM kinds WHERE id <= 5');
 my @writers = map { writer($_, 60) } 1 .. 4;
 $c->poll('SELECT count(*) > 40 FROM bag');
-$cluster->add_nodes(3);
+$c->query("SELECT rehouse.debug_arm('reference-copied', 'wait')");
+my $adder = $c->session(timeout => 200);
+$adder->send("SELECT citus_add_node('127.0.0.1', " . $cluster->worker(3)->port . ')');
+$c->poll("SELECT rehouse.debug_waiting('reference-copied')");
+my $rows = $c->query('SELECT count(*) FROM bag');
+$c->poll("SELECT count(*) > $rows + 20 FROM bag");
+pass('writers go on while rows are copied');
+$c->query("SELECT rehouse.debug_disarm('reference-copied')");
+(undef, $messages) = $adder->finish;
+is($messages, '', 'the node is added');
 $nodes = 3;
 for my $session (@writers)
 {
@@ -104,7 +113,7 @@ my ($shard, $from, $to) = split /\|/, $c->query(q{
 	WHERE s.shard_id = get_shard_id_for_distribution_column('things', 1)});
 $c->query("SELECT citus_move_shard_placement($shard, $from, $to)");
 $c->query('DELETE FROM things WHERE k = 1 AND id = 1; DELETE FROM things WHERE kind = 2 AND k <> 1');
-my ($status, $rows);
+my $status;
 ($status, $rows, $messages) = $c->try('DELETE FROM kinds WHERE id = 2');
 is($messages, '', 'a referenced row is deleted while the old copy of a bucket is there');
 is($reader->query('SELECT count(*) FROM things WHERE k = 1'), '25', 'whose reader goes on');
