@@ -1,5 +1,5 @@
 -- Reference tables: made, read, changed in every way; DDL, foreign keys, nodes that come and go.
-SELECT plan(118);
+SELECT plan(119);
 SELECT t.add_nodes(1, 2);
 
 -- as many copies as there should be, all of them equal to the table
@@ -257,6 +257,12 @@ RESET enable_seqscan;
 UPDATE granted SET vv = vv + 1;
 SELECT same('granted', 'after maintenance');
 SELECT is((SELECT estimated_rows::int FROM rehouse.tables WHERE relation = 'granted'::regclass), (SELECT count(*)::int FROM granted));
+
+CREATE SCHEMA place; CREATE TABLE place.r (id int PRIMARY KEY); SELECT create_reference_table('place.r');
+ALTER SCHEMA place RENAME TO plaza; INSERT INTO plaza.r VALUES (1); ALTER TABLE plaza.r RENAME TO rr; INSERT INTO plaza.rr VALUES (2);
+ALTER TABLE plaza.rr SET SCHEMA public; INSERT INTO rr VALUES (3);
+SELECT same('rr', 'schemas and names that change');
+DROP TABLE rr; DROP SCHEMA plaza;
 
 -- ---- nodes ----
 SELECT lives_ok('SELECT t.add_nodes(3, 3)', 'a node is added');
