@@ -12,6 +12,7 @@
  *
  * DROP EXTENSION takes a hold on its own database: the locks of our processes
  * on the catalog's tables and its own, in another order, would be a deadlock.
+ * What it drops besides is drop_extension.c's.
  * However the extension is dropped, the keeper is woken at the commit, finds
  * itself without one, and leaves.
  *
@@ -19,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "bgw/drop_extension.h"
 #include "bgw/keeper.h"
 #include "bgw/workers.h"
 #include "catalog/objectaccess.h"
@@ -165,13 +167,20 @@ database_ProcessUtility(PlannedStmt *pstmt, const char *query, bool read_only_tr
 						QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
 	Oid			database = database_needed(pstmt->utilityStmt);
+	DropStmt   *drop = NULL;
 
 	if (drops_extension(pstmt->utilityStmt))
+	{
+		drop = (DropStmt *) pstmt->utilityStmt;
+		rh_drop_extension_check(drop);
 		database = MyDatabaseId;
+	}
 
 	/* released at the end of the transaction, whatever becomes of it */
 	if (OidIsValid(database))
 		rh_workers_hold(database);
+	if (drop != NULL)
+		rh_drop_extension(drop);
 	next_ProcessUtility(pstmt, query, read_only_tree, context, params, environment, dest, qc);
 }
 
@@ -193,4 +202,5 @@ rh_database_hook_init(void)
 	ProcessUtility_hook = database_ProcessUtility;
 	prev_object_access = object_access_hook;
 	object_access_hook = extension_object_access;
+	rh_drop_extension_init();
 }

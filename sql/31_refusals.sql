@@ -146,7 +146,7 @@ CREATE TYPE color AS ENUM ('red');
 CREATE TABLE colored (k int, c color);
 SELECT create_distributed_table('colored', 'k');
 DROP TYPE color CASCADE;
-DROP EXTENSION rehouse CASCADE;
+DROP EXTENSION rehouse;
 BEGIN;
 VACUUM stores;
 ROLLBACK;

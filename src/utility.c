@@ -14,8 +14,6 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "commands/extension.h"
-#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
@@ -34,7 +32,6 @@
 #include "src/set_constraints.h"
 #include "src/utility.h"
 #include "tcop/utility.h"
-#include "utils/acl.h"
 #include "utils/queryjumble.h"
 
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
@@ -130,29 +127,6 @@ is_watched(Node *statement)
 	}
 }
 
-/* Without its catalog every shell would show its old rows, and the shards would be nobody's. */
-static void
-check_drop_extension(Node *statement)
-{
-	ListCell   *lc;
-	RhTable    *tables;
-
-	if (!IsA(statement, DropStmt) ||
-		((DropStmt *) statement)->removeType != OBJECT_EXTENSION ||
-		!pg_extension_ownercheck(get_extension_oid("rehouse", true), GetUserId()))
-		return;
-	foreach(lc, ((DropStmt *) statement)->objects)
-	{
-		if (strcmp(strVal(lfirst(lc)), "rehouse") != 0)
-			continue;
-		if (rh_map_tables(0, &tables) > 0 || rh_map_has_transit())
-			ereport(ERROR,
-					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-					 errmsg("cannot drop extension \"rehouse\" while there are distributed tables"),
-					 errhint("Drop the tables that SELECT * FROM citus_tables lists first.")));
-	}
-}
-
 /* What is done CONCURRENTLY to a distributed table is transactions of its own. */
 static void
 run_concurrently(UtilityCall *call, Oid relid)
@@ -192,7 +166,6 @@ run_guarded(UtilityCall *call)
 		run_concurrently(call, concurrently);
 		return;
 	}
-	check_drop_extension(statement);
 	rh_local_reference_prepare(statement);
 	rh_policy_prepare(statement);
 	objects = rh_objects_prepare(statement);
