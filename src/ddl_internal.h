@@ -107,6 +107,9 @@ extern void rh_ddl_note_objects(RhDdlTable *entry);
 extern bool rh_ddl_is_local_command(Oid relid, const AlterTableCmd *cmd);
 extern bool rh_ddl_is_local_constraint(Oid relid, const char *name);
 
+/* Run statements on a node; an error about a row's contents says which row, if it can be found. */
+extern void rh_ddl_exec(RhDdlTable *entry, int32 node_id, List *statements);
+
 /* The kinds of statements: each adds to *ddl, or raises 0A000, or does nothing. */
 extern void rh_ddl_alter(RhDdl **ddl, Node **node);
 extern Node *rh_ddl_alter_next(RhDdl *ddl);

@@ -189,8 +189,7 @@ run_on_shards(RhDdlTable *entry)
 			continue;
 		if (entry->per_bucket != NIL)
 			statements = with_search_path(statements);
-		rh_shard_ddl_exec(rh_conn_get(lfirst_int(lc)),
-						  list_concat_copy(dependencies, statements));
+		rh_ddl_exec(entry, lfirst_int(lc), list_concat_copy(dependencies, statements));
 		rh_debug_point("ddl-shards");
 	}
 }

@@ -1,5 +1,5 @@
 -- ALTER TABLE on distributed tables: after every form the shards' catalogs are as the shell's.
-SELECT plan(78);
+SELECT plan(82);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -166,6 +166,15 @@ SELECT same('ALTER INDEX', 'f');
 ALTER INDEX f_expr RESET (fillfactor);
 SELECT same('ALTER INDEX RESET', 'f');
 ALTER TABLE ALL IN TABLESPACE pg_default OWNED BY postgres SET TABLESPACE pg_default;
+
+-- a row that does not stand a constraint is named
+CREATE FUNCTION detail_of(sql text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE detail text; BEGIN EXECUTE sql; RETURN 'no error'; EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL; RETURN detail; END $$;
+INSERT INTO v (k, x, y) VALUES ('odd', 999, NULL);
+SELECT is(detail_of('ALTER TABLE v ADD CHECK (x < 999)'), 'Key (k, x)=(odd, 999) is that of a row that violates it.');
+SELECT is(detail_of('ALTER TABLE v ALTER y SET NOT NULL'), 'Key (k, x)=(odd, 999) is that of a row that violates it.');
+SELECT is(detail_of('ALTER TABLE v ADD z int NOT NULL'), '');
+SELECT same('and nothing has changed', 'v');
 
 -- in a transaction
 BEGIN;

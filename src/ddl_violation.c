@@ -1,0 +1,161 @@
+/*-------------------------------------------------------------------------
+ *
+ * ddl_violation.c
+ *	  Which row does not stand a new constraint?
+ *
+ * PostgreSQL says that some row breaks a CHECK, or has a null, but not which
+ * one; where rows are on many nodes that is too little.  The statement has
+ * failed, and with it its locks on the shard have gone; so the row can be looked
+ * for on a connection of its own, for a short time.  It is only a detail of
+ * the error: what cannot be found is left out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
+#include "nodes/bitmapset.h"
+#include "nodes/nodes.h"
+#include "shmem/map.h"
+#include "src/conn.h"
+#include "src/ddl_internal.h"
+#include "src/shard_ddl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/ruleutils.h"
+#include "utils/syscache.h"
+
+#define LOOK_TIMEOUT_MS 5000
+
+/* The columns that tell a row: the primary key's, or the distribution column. */
+static List *
+key_columns(Oid relid)
+{
+	Relation	rel = table_open(relid, NoLock);
+	Bitmapset  *columns = bms_copy(RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY));
+	List	   *names = NIL;
+	RhTable		table;
+	int			member = -1;
+
+	while ((member = bms_next_member(columns, member)) >= 0)
+		names = lappend(names, get_attname(relid, member + FirstLowInvalidHeapAttributeNumber,
+										   false));
+	table_close(rel, NoLock);
+	if (names == NIL && rh_map_table(relid, &table) && table.key_attnum > 0)
+		names = list_make1(get_attname(relid, table.key_attnum, false));
+	return names;
+}
+
+/* "a, b" of names, as they are or quoted. */
+static char *
+join_names(List *names, bool quoted)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, names)
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "",
+						 quoted ? quote_identifier(lfirst(lc)) : (char *) lfirst(lc));
+	return buf.data;
+}
+
+/* The expression of a CHECK, or NULL. */
+static char *
+check_expression(Oid relid, const char *constraint)
+{
+	OverrideSearchPath path = {NIL, true, false, 0};
+	Oid			oid = get_relation_constraint_oid(relid, constraint, true);
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
+	Datum		expr;
+	bool		isnull;
+	char	   *check = NULL;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	expr = SysCacheGetAttr(CONSTROID, tuple, Anum_pg_constraint_conbin, &isnull);
+	if (!isnull)
+	{
+		PushOverrideSearchPath(&path);
+		check = deparse_expression(stringToNode(TextDatumGetCString(expr)),
+								   deparse_context_for(get_rel_name(relid), relid), false, false);
+		PopOverrideSearchPath();
+	}
+	ReleaseSysCache(tuple);
+	return check;
+}
+
+/* What a row looks like that is the reason of the error, as an SQL condition; or NULL. */
+static char *
+condition_of(Oid relid, const ErrorData *error)
+{
+	char	   *check;
+
+	if (error->sqlerrcode == ERRCODE_NOT_NULL_VIOLATION && error->column_name != NULL)
+		return psprintf("%s IS NULL", quote_identifier(error->column_name));
+	if (error->sqlerrcode != ERRCODE_CHECK_VIOLATION || error->constraint_name == NULL)
+		return NULL;
+	check = check_expression(relid, error->constraint_name);
+	return check != NULL ? psprintf("NOT (%s)", check) : NULL;
+}
+
+/* Look for such a row in the shard that the error names; its key as text, or NULL. */
+static char *
+find_row(Oid relid, int32 node_id, const ErrorData *error)
+{
+	char	   *condition = condition_of(relid, error);
+	List	   *columns = key_columns(relid);
+	PGconn	   *link;
+	PGresult   *result;
+	char	   *key = NULL;
+
+	if (condition == NULL || columns == NIL || error->schema_name == NULL ||
+		error->table_name == NULL)
+		return NULL;
+	link = rh_link_open_node(node_id, NULL);
+	result = rh_link_try_exec(link,
+							  psprintf("SET search_path = pg_catalog; SET lock_timeout = 500; SET statement_timeout = %d; "
+									   "SELECT pg_catalog.concat_ws(', ', %s) FROM %s WHERE %s LIMIT 1",
+									   LOOK_TIMEOUT_MS, join_names(columns, true),
+									   quote_qualified_identifier(error->schema_name,
+																  error->table_name), condition), 0);
+	if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
+		key = psprintf("(%s)=(%s)", join_names(columns, false), PQgetvalue(result, 0, 0));
+	PQclear(result);
+	rh_link_close(link);
+	return key;
+}
+
+void
+rh_ddl_exec(RhDdlTable *entry, int32 node_id, List *statements)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		rh_shard_ddl_exec(rh_conn_get(node_id), statements);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		char	   *key;
+
+		if ((geterrcode() != ERRCODE_NOT_NULL_VIOLATION && geterrcode() != ERRCODE_CHECK_VIOLATION))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		key = error->detail == NULL ? find_row(entry->relid, node_id, error) : NULL;
+		if (key != NULL)
+			error->detail = psprintf("Key %s is that of a row that violates it.", key);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+}
