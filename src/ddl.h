@@ -37,4 +37,7 @@ extern Node *rh_ddl_next(RhDdl *ddl);
 /* The statement has run on the shells: do the same to all shards. */
 extern void rh_ddl_run(RhDdl *ddl);
 
+/* Parts of shells (a List of RhDroppedPart) have been dropped by a cascade: drop those of their shards. */
+extern void rh_ddl_cascade(List *parts);
+
 #endif							/* RH_DDL_H */

@@ -21,6 +21,7 @@
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_extension.h"
@@ -41,15 +42,6 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-
-/* A part of a shell that has been dropped. */
-typedef struct TouchedTable
-{
-	Oid			relid;
-	Oid			referenced;		/* of a foreign key; excused when it has gone or
-								 * is altered: CASCADE does the same on the shards */
-	const char *what;
-} TouchedTable;
 
 static RhDdlScope *current_scope = NULL;
 static int	suspended = 0;
@@ -103,25 +95,23 @@ was_dropped(RhDdlScope *scope, Oid relid)
 	return false;
 }
 
-void
-rh_ddl_scope_check(RhDdlScope *scope)
+List *
+rh_ddl_scope_cascades(RhDdlScope *scope)
 {
+	List	   *parts = NIL;
 	ListCell   *lc;
 
-	foreach(lc, scope->touched)
+	foreach(lc, scope->parts)
 	{
-		TouchedTable *touched = lfirst(lc);
+		RhDroppedPart *part = lfirst(lc);
 
-		if (was_dropped(scope, touched->relid) || was_dropped(scope, touched->referenced) ||
-			list_member_oid(scope->allowed, touched->relid) ||
-			list_member_oid(scope->allowed, touched->referenced))
+		if (was_dropped(scope, part->relid) || was_dropped(scope, part->referenced) ||
+			list_member_oid(scope->allowed, part->relid) ||
+			list_member_oid(scope->allowed, part->referenced))
 			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot drop %s of distributed table \"%s\" by this command",
-						touched->what, get_rel_name(touched->relid)),
-				 errdetail("It would change the table on the coordinator and not its shards.")));
+		parts = lappend(parts, part);
 	}
+	return parts;
 }
 
 void
@@ -179,20 +169,23 @@ record_table(Oid relid, RhTable *table)
 }
 
 static void
-record_touched(Oid relid, Oid referenced, const char *what)
+record_part(Oid relid, Oid referenced, char kind, const char *name)
 {
 	MemoryContext caller;
-	TouchedTable *touched;
+	RhDroppedPart *part;
 	RhTable		table;
 
-	if (!rh_map_table(relid, &table))
+	if (name == NULL || !rh_map_table(relid, &table))
 		return;
 	caller = MemoryContextSwitchTo(TopTransactionContext);
-	touched = palloc(sizeof(TouchedTable));
-	touched->relid = relid;
-	touched->referenced = referenced;
-	touched->what = what;
-	current_scope->touched = lappend(current_scope->touched, touched);
+	part = palloc0(sizeof(RhDroppedPart));
+	part->relid = relid;
+	part->referenced = referenced;
+	part->kind = kind;
+	part->is_key = kind == RH_PART_COLUMN && table.key_attnum > 0 &&
+		get_attnum(relid, name) == table.key_attnum;
+	strlcpy(part->name, name, NAMEDATALEN);
+	current_scope->parts = lappend(current_scope->parts, part);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -214,7 +207,7 @@ constraint_dropped(Oid constraint)
 	if (rh_local_reference_is(constraint, &referencing, &referenced))
 		record_lost_reference(constraint, referenced);
 	else if (OidIsValid(form->conrelid) && !OidIsValid(form->conparentid))
-		record_touched(form->conrelid, form->confrelid, "a constraint");
+		record_part(form->conrelid, form->confrelid, RH_PART_CONSTRAINT, NameStr(form->conname));
 	ReleaseSysCache(tuple);
 }
 
@@ -232,9 +225,21 @@ trigger_dropped(Oid trigger)
 	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple) && !((Form_pg_trigger) GETSTRUCT(tuple))->tgisinternal)
-		record_touched(((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid, InvalidOid, "a trigger");
+		record_part(((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid, InvalidOid, RH_PART_TRIGGER,
+					NameStr(((Form_pg_trigger) GETSTRUCT(tuple))->tgname));
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+}
+
+/* The default of a column goes. */
+static void
+default_dropped(Oid attrdef)
+{
+	ObjectAddress column = GetAttrDefaultColumnAddress(attrdef);
+
+	if (OidIsValid(column.objectId))
+		record_part(column.objectId, InvalidOid, RH_PART_DEFAULT,
+					get_attname(column.objectId, column.objectSubId, true));
 }
 
 /* A relation, or a column of one, goes. */
@@ -243,11 +248,17 @@ relation_dropped(Oid relid, int subid)
 {
 	RhTable		table;
 
+	/* a constraint's index goes with it, and a partition's with the whole one */
+	if (subid == 0 && (OidIsValid(get_index_constraint(relid)) ||
+					   (get_rel_relkind(relid) != RELKIND_RELATION &&
+						get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE &&
+						get_rel_relispartition(relid))))
+		return;
 	if (subid > 0)
-		record_touched(relid, InvalidOid, "a column");
+		record_part(relid, InvalidOid, RH_PART_COLUMN, get_attname(relid, subid, true));
 	else if (get_rel_relkind(relid) == RELKIND_INDEX ||
 			 get_rel_relkind(relid) == RELKIND_PARTITIONED_INDEX)
-		record_touched(IndexGetRelation(relid, true), InvalidOid, "an index");
+		record_part(IndexGetRelation(relid, true), InvalidOid, RH_PART_INDEX, get_rel_name(relid));
 	else if (rh_map_table(relid, &table))
 		record_table(relid, &table);
 }
@@ -265,6 +276,8 @@ object_dropped(Oid classid, Oid objid, int subid, ObjectAccessDrop *drop)
 		constraint_dropped(objid);
 	else if (classid == TriggerRelationId)
 		trigger_dropped(objid);
+	else if (classid == AttrDefaultRelationId)
+		default_dropped(objid);
 	else
 		(void) rh_objects_dropping(classid, objid, &current_scope->objects);
 }

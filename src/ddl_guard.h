@@ -34,6 +34,23 @@ typedef struct RhLostReference
 	Oid			referenced;		/* the shell */
 } RhLostReference;
 
+/* A part of a distributed table that the statement has dropped, and not the table. */
+typedef struct RhDroppedPart
+{
+	Oid			relid;
+	Oid			referenced;		/* of a foreign key; excused when it has gone or
+								 * is altered: CASCADE does the same on the shards */
+	char		kind;			/* RH_PART_* */
+	bool		is_key;			/* the distribution column */
+	char		name[NAMEDATALEN];	/* of a default: its column's */
+} RhDroppedPart;
+
+#define RH_PART_COLUMN		'c'
+#define RH_PART_CONSTRAINT	'n'
+#define RH_PART_INDEX		'i'
+#define RH_PART_TRIGGER		't'
+#define RH_PART_DEFAULT		'd'
+
 typedef struct RhDdlScope
 {
 	struct RhDdlScope *outer;
@@ -42,7 +59,7 @@ typedef struct RhDdlScope
 	Oid			schema;			/* that may be altered, the same way */
 	List	   *dropped;		/* RhDroppedTable */
 	List	   *truncated;		/* OIDs */
-	List	   *touched;		/* parts of shells that have been dropped */
+	List	   *parts;			/* RhDroppedPart */
 	List	   *new_constraints;	/* OIDs, of any table */
 	List	   *unreferenced;	/* RhLostReference */
 	List	   *objects;		/* that nodes have, and that have been dropped */
@@ -53,8 +70,11 @@ typedef struct RhDdlScope
 extern void rh_ddl_scope_push(RhDdlScope *scope);
 extern void rh_ddl_scope_pop(RhDdlScope *scope);
 
-/* Raises 0A000 when a part of a shell has been dropped that still exists and was not allowed. */
-extern void rh_ddl_scope_check(RhDdlScope *scope);
+/*
+ * The parts of shells that have been dropped by a cascade, whose shards are not
+ * changed otherwise: a List of RhDroppedPart.
+ */
+extern List *rh_ddl_scope_cascades(RhDdlScope *scope);
 
 /*
  * Foreign keys of local tables to distributed ones have come or gone: the

@@ -184,7 +184,7 @@ run_guarded(UtilityCall *call)
 			run_instead(call, statement, call->context);
 		while (ddl != NULL && (statement = rh_ddl_next(ddl)) != NULL)
 			run_instead(call, statement, PROCESS_UTILITY_SUBCOMMAND);
-		rh_ddl_scope_check(&scope);
+		rh_ddl_cascade(rh_ddl_scope_cascades(&scope));
 		if (scope.dropped != NIL)
 			rh_drop_shards(scope.dropped);
 		if (scope.objects != NIL)

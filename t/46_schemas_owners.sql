@@ -1,5 +1,5 @@
 -- Schemas, owners, privileges, statistics objects, TRUNCATE, and new tables from distributed ones.
-SELECT plan(41);
+SELECT plan(49);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 CREATE FUNCTION same(what text, rel text DEFAULT 'a') RETURNS text LANGUAGE plpgsql AS $$
@@ -112,6 +112,33 @@ SELECT throws_ok('ALTER TABLE a ALTER yy TYPE varchar', '0A000', 'cannot alter t
 ALTER TABLE a DROP COLUMN yy CASCADE;
 SELECT same('CASCADE to a view and statistics');
 SELECT is(to_regclass('plain'), NULL);
+
+-- cascades of other things
+CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TYPE key AS ENUM ('k');
+CREATE FUNCTION twice(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2 * i';
+CREATE SEQUENCE numbers;
+CREATE TABLE c (k key, m mood DEFAULT 'sad', i int DEFAULT twice(3), g int GENERATED ALWAYS AS (twice(i)) STORED, s int DEFAULT nextval('numbers'), CHECK (twice(i) > 0), UNIQUE (k, m));
+SELECT create_distributed_table('c', 'k');
+CREATE INDEX ON c (twice(i)); CREATE INDEX ON c (m);
+CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER fire BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION fire();
+INSERT INTO c (k) VALUES ('k');
+SELECT same('before', 'c');
+SELECT throws_ok('DROP TYPE mood', '2BP01');
+SELECT throws_ok('DROP TYPE key CASCADE', '0A000', 'cannot drop distribution column "k" of table "c"');
+BEGIN;
+DROP TYPE mood CASCADE;
+ROLLBACK;
+SELECT same('rolled back', 'c');
+DROP TYPE mood CASCADE;
+SELECT same('DROP TYPE CASCADE', 'c');
+DROP FUNCTION twice(int) CASCADE;
+SELECT same('DROP FUNCTION CASCADE', 'c');
+DROP FUNCTION fire() CASCADE;
+DROP SEQUENCE numbers CASCADE;
+SELECT same('of a trigger, of a sequence', 'c');
+SELECT results_eq('SELECT c::text FROM c', ARRAY['(k,6,1)']);
+DROP TABLE c;
 
 -- TRUNCATE
 CREATE TABLE local (x int);

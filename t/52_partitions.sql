@@ -125,7 +125,7 @@ SELECT is((SELECT count(*) FROM events WHERE kind = 'c'), 30::bigint, 'COPY FROM
 SELECT is((SELECT count(*) FROM archive.events_later WHERE kind = 'c'), 16::bigint, 'routed to partitions');
 SELECT throws_ok($$COPY events TO '/dev/null'$$, '42809', 'cannot copy from partitioned table "events"', 'COPY TO is of partitions alone');
 SELECT lives_ok($$COPY events_jan TO '/dev/null'$$, 'which have rows');
-SELECT format($$COPY (SELECT 1) TO PROGRAM %L$$, 'rm -f ' || name) FROM file \gexec
+SELECT format($$COPY (SELECT 1) TO PROGRAM %L$$, 'cat > /dev/null; rm -f ' || name) FROM file \gexec
 DELETE FROM events WHERE kind = 'c';
 
 -- ----------------------------------------------------------------------------
