@@ -23,6 +23,7 @@
 #include "shmem/map.h"
 #include "src/conn_internal.h"
 #include "src/names.h"
+#include "src/rehouse.h"
 #include "src/set_constraints.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -65,8 +66,9 @@ add_named(ConstraintMode *mode, Form_pg_constraint form)
 	char	   *schema = get_namespace_name(form->connamespace);
 
 	mode->oids = lappend_oid(mode->oids, form->oid);
-	if (!OidIsValid(form->conrelid) || !rh_map_table(form->conrelid, &table))
-		return;
+	if (!OidIsValid(form->conrelid) || !rh_map_table(form->conrelid, &table) ||
+		table.kind != RH_KIND_HASH)
+		return;					/* checked here: copies of reference tables have none */
 	foreach(lc, mode->on_shards)
 	{
 		named = lfirst(lc);

@@ -1,5 +1,5 @@
 -- Foreign keys between distributed tables, in every form: on all shards or on none.
-SELECT plan(71);
+SELECT plan(75);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -203,6 +203,25 @@ CREATE TABLE leaf (k int REFERENCES top ON DELETE CASCADE DEFERRABLE, id int, PR
 SELECT create_distributed_table('leaf', 'k', colocate_with => 'p');
 SELECT throws_ok('INSERT INTO leaf VALUES (4711, 1)', '23503', NULL, 'column and table constraints of before');
 DROP TABLE leaf, top;
+
+-- to reference tables, and between them
+CREATE TABLE r1 (id int PRIMARY KEY);
+CREATE TABLE r2 (id int CONSTRAINT rfk REFERENCES r1 DEFERRABLE);
+CREATE TABLE d1 (k int PRIMARY KEY, r int CONSTRAINT dfk REFERENCES r1 DEFERRABLE);
+SELECT create_reference_table('r1');
+SELECT create_reference_table('r2');
+SELECT create_distributed_table('d1', 'k');
+BEGIN;
+SET CONSTRAINTS dfk, rfk DEFERRED;
+INSERT INTO d1 SELECT k, 3 FROM generate_series(1, 5) k;
+INSERT INTO r2 VALUES (3);
+INSERT INTO r1 VALUES (3);
+COMMIT;
+SELECT is((SELECT count(*)::int FROM d1 JOIN r2 ON r = id), 5, 'SET CONSTRAINTS of foreign keys to reference tables');
+SELECT throws_ok('INSERT INTO d1 VALUES (7, 77)', '23503');
+SELECT throws_ok('INSERT INTO r2 VALUES (77)', '23503');
+SELECT throws_ok('DELETE FROM r1', '23503');
+DROP TABLE d1, r2, r1;
 
 -- several in one statement
 SELECT lives_ok('ALTER TABLE c ADD CONSTRAINT a FOREIGN KEY (k, pid) REFERENCES p, ADD CONSTRAINT b FOREIGN KEY (k, v) REFERENCES p (k, v) NOT VALID');
