@@ -28,6 +28,7 @@ my %AFTER = (
 	'4.2' => \&keys_hold,
 	5 => sub { $_[0]->compare_queries('distributed') },
 	7 => \&third_node_filled,
+	8 => \&noisiest_tenant,
 	10 => sub { $_[0]->compare_queries('store 5 isolated') });
 
 # By hand these deadlock with writers on any PostgreSQL: with a lock_timeout, and again.
@@ -41,7 +42,7 @@ sub new
 	my %cron = $self->{cron} ? ('cron.database_name' => 'app', 'cron.use_background_workers' => 'on') : ();
 	$self->{cluster} = RehouseCluster->new(workers => 4, extension => 0, worker => {%large},
 		coordinator => { shared_preload_libraries => 'pg_stat_statements,rehouse' . ($self->{cron} ? ',pg_cron' : ''),
-			%large, %cron });
+			'pg_stat_statements.track' => 'all', %large, %cron });
 	my $c = $self->{c} = $self->{cluster}->coordinator;
 	$self->{twin} = $self->{cluster}->worker(4);
 	$self->{twin}->query('CREATE DATABASE twin', database => 'postgres');
@@ -250,6 +251,15 @@ sub third_node_filled
 	my $shards = $c->query("SELECT count(*) FROM citus_shards WHERE nodeport = $port");
 	cmp_ok($shards, '>', 0, "the third node has $shards shards");
 	is($c->query("SELECT count(DISTINCT nodeport) FROM citus_shards"), 3, 'on three nodes');
+	return;
+}
+
+# Every third order is one of store 5.
+sub noisiest_tenant
+{
+	my ($self) = @_;
+	my @rows = split /\n/, $self->{c}->query($self->{guide}{8}{blocks}[0]{sql}[0]);
+	like($rows[0], qr/^5\|/, "store 5 makes most of the load: @rows");
 	return;
 }
 
