@@ -6,7 +6,7 @@
  *
  * The rows go from the old shards to new ones through the coordinator, in the
  * caller's transaction; the shell keeps its OID, and with it views, privileges
- * and defaults.  The order is that of create_distributed_table (distribute.c):
+ * and defaults.  Partitions go with their partitioned table.  The order is that of create_distributed_table (distribute.c):
  *
  *	  checks			nothing has changed if they fail
  *	  transfer locks	of the old and the new group, by id
@@ -84,8 +84,8 @@ new_key_of(Oid relid)
 {
 	RhTable		table;
 
-	if (relid == altering->relid)
-		return altering->key;
+	if (altering->column != NULL && list_member_oid(altering->shells, relid))
+		return get_attnum(relid, altering->column);
 	return rh_map_table(relid, &table) ? table.key_attnum : InvalidAttrNumber;
 }
 
@@ -110,12 +110,20 @@ rh_check_alterable(Oid relid, RhTable *table)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not distributed by a column", get_rel_name(relid)),
 				 errhint("Distribute it with create_distributed_table().")));
-	if (rh_is_partitioned(relid) || OidIsValid(rh_partition_parent(relid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot alter the distribution of partitioned table \"%s\"",
-						get_rel_name(rh_partition_root(relid))),
-				 errhint("Undistribute the table, and distribute it again.")));
+}
+
+void
+rh_check_no_partition(Oid relid)
+{
+	if (!OidIsValid(rh_partition_parent(relid)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot alter the distribution of partition \"%s\" alone", get_rel_name(relid)),
+			 errdetail("It is a partition of distributed table \"%s\".",
+					   get_rel_name(rh_partition_parent(relid))),
+			 errhint("Alter table \"%s\", or detach the partition first.",
+					 get_rel_name(rh_partition_root(relid)))));
 }
 
 void
@@ -174,7 +182,7 @@ check_constraints(const Alteration *alter)
 		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
 		AttrNumber	key = new_key_of(lfirst_oid(lc));
 
-		if (lfirst_oid(lc) == alter->relid)
+		if (alter->column != NULL)
 			(void) rh_distribute_check_key(rel, get_attname(lfirst_oid(lc), key, false));
 		rh_distribute_check_foreign_keys(rel, key, alter->group, alter->shells, new_key_of);
 		table_close(rel, AccessShareLock);
@@ -227,14 +235,15 @@ choose_group(Alteration *alter)
 	alter->group = rh_colocation_find(request);
 }
 
-/* The tables that are altered. */
+/* The tables that are altered, each parent before its partitions. */
 static void
 choose_tables(Alteration *alter)
 {
+	List	   *tree = rh_partition_tree(alter->relid, NoLock);
 	RhTable    *tables;
 	int			count = rh_map_tables(alter->table.colocation_id, &tables);
 
-	if (count > 1 && !alter->cascade_given && alter->shard_count > 0 && alter->column == NULL &&
+	if (count > list_length(tree) && !alter->cascade_given && alter->shard_count > 0 && alter->column == NULL &&
 		alter->colocate_with == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -247,11 +256,12 @@ choose_tables(Alteration *alter)
 	{
 		RhTable		table;
 
-		if (tables[i].relid != alter->relid && !alter->cascade)
+		if (!list_member_oid(tree, tables[i].relid) && !alter->cascade)
 			continue;
 		rh_check_alterable(tables[i].relid, &table);
 		alter->shells = lappend_oid(alter->shells, tables[i].relid);
 	}
+	alter->shells = rh_partition_sort(alter->shells);
 }
 
 /* Find out what is to be done, and whether it can be; raises an error if not. */
@@ -259,6 +269,7 @@ static void
 look_at(Alteration *alter)
 {
 	rh_check_alterable(alter->relid, &alter->table);
+	rh_check_no_partition(alter->relid);
 	choose_tables(alter);
 	alter->key = alter->table.key_attnum;
 	if (alter->column != NULL)
@@ -371,11 +382,31 @@ rh_change_group(Oid shell, int32 group, AttrNumber key)
 					  "ORDER BY hash_min", 2, types, values, NULL, NULL);
 }
 
+/* Statistics of the new shards; a partitioned table's are its partitions', too. */
+static void
+analyze(List *shells, const uint64 *rows, RhPlacement *placements, int count)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, shells)
+	{
+		uint64		total = 0;
+
+		if (rh_partition_root(lfirst_oid(lc)) != lfirst_oid(lc))
+			continue;
+		foreach(lc2, shells)
+			if (rh_partition_root(lfirst_oid(lc2)) == lfirst_oid(lc))
+				total += rows[foreach_current_index(lc2)];
+		rh_distribute_analyze_shards(lfirst_oid(lc), placements, count, total);
+	}
+}
+
 /* New shards for all tables, with the rows of the old ones. */
 static void
 build(const Alteration *alter, const RhOldShards *old)
 {
-	uint64	   *rows = palloc(list_length(alter->shells) * sizeof(uint64));
+	uint64	   *rows = palloc0(list_length(alter->shells) * sizeof(uint64));
 	RhPlacement *placements;
 	uint64		version;
 	int			count;
@@ -385,14 +416,30 @@ build(const Alteration *alter, const RhOldShards *old)
 		rh_change_group(lfirst_oid(lc), alter->group, new_key_of(lfirst_oid(lc)));
 	rh_policy_check_all();
 	count = rh_map_placements(alter->group, &placements, &version);
+	rh_distribute_create_shards(alter->shells, placements, count);
 	foreach(lc, alter->shells)
-		rh_distribute_create_shards(list_make1_oid(lfirst_oid(lc)), placements, count);
-	foreach(lc, alter->shells)
-		rows[foreach_current_index(lc)] = rh_old_shards_copy(old, lfirst_oid(lc));
+		if (!rh_is_partitioned(lfirst_oid(lc)))
+			rows[foreach_current_index(lc)] = rh_old_shards_copy(old, lfirst_oid(lc));
 	rh_distribute_finish_shards(alter->shells, placements, count);
-	foreach(lc, alter->shells)
-		rh_distribute_analyze_shards(lfirst_oid(lc), placements, count,
-									 rows[foreach_current_index(lc)]);
+	analyze(alter->shells, rows, placements, count);
+}
+
+/* Lock what has been looked at, and look at it again: it may have changed meanwhile. */
+static void
+lock_and_check(Alteration *alter)
+{
+	List	   *before = alter->shells;
+
+	rh_lock_shells(before);
+	choose_tables(alter);
+	if (list_difference_oid(before, alter->shells) != NIL ||
+		list_difference_oid(alter->shells, before) != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the tables co-located with \"%s\", or its partitions, were changed by a concurrent transaction",
+						get_rel_name(alter->relid)),
+				 errhint("Run the statement again.")));
+	check_constraints(alter);
 }
 
 static void
@@ -405,10 +452,10 @@ alter_distribution(Alteration *alter)
 
 	if (alter->group == 0)
 		alter->group = rh_colocation_create(&alter->request);
+	else if (alter->group != old_group)
+		rh_old_shards_await_names(alter->shells, alter->group);
 	rh_lock_groups(old_group, alter->group);
-	rh_lock_shells(alter->shells);
-	check_constraints(alter);
-
+	lock_and_check(alter);
 	readers_wait = alter->group == old_group || references_reference_table(alter->shells);
 	if (!readers_wait)
 		foreach(lc, alter->shells)

@@ -15,6 +15,9 @@
 /* Raises an error unless the table is the caller's, and distributed by a column. */
 extern void rh_check_alterable(Oid relid, RhTable *table);
 
+/* Raises 0A000 for a partition: it is distributed as its parent is. */
+extern void rh_check_no_partition(Oid relid);
+
 /*
  * Raises 0A000 when the transaction keeps its snapshots, on nodes too: what is
  * copied by an old one would lack what has been committed since.

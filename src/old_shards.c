@@ -19,6 +19,8 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
 #include "bgw/keeper.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -34,13 +36,21 @@
 #include "src/rows.h"
 #include "src/shard_ddl.h"
 #include "src/wire_format.h"
+#include "storage/latch.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/wait_event.h"
 
 /* How long writers that only the nodes know may take to end. */
 #define ORPHAN_LOCK_TIMEOUT "10s"
+
+/* How long the keeper may take to drop shards whose names are wanted. */
+#define AWAIT_NAMES_MS 15000
+#define AWAIT_NAMES_STEP_MS 50
 
 /* The nodes of the placements, each once, by id. */
 static List *
@@ -94,6 +104,58 @@ shards_on(const RhOldShards *old, int32 node_id, bool literals)
 							 literals ? quote_literal_cstr(name) : name);
 		}
 	return names.data;
+}
+
+/*
+ * Is one of the names that of a shard that waits to be dropped?  The transaction
+ * that has left it, or InvalidTransactionId.
+ */
+static TransactionId
+left_behind_by(ArrayType *names)
+{
+	Oid			types[] = {TEXTARRAYOID};
+	Datum		values[] = {PointerGetDatum(names)};
+	bool		isnull;
+	int64		xid;
+
+	xid = rh_catalog_int8("SELECT xmin::pg_catalog.text::int8 FROM rehouse.cleanup WHERE object_kind = 'table' "
+						  "AND object_oid <> 0 AND object_name = ANY ($1) LIMIT 1", 1, types, values,
+						  &isnull);
+	return isnull ? InvalidTransactionId : (TransactionId) xid;
+}
+
+void
+rh_old_shards_await_names(List *shells, int32 group)
+{
+	RhPlacement *placements;
+	uint64		version;
+	int			count = rh_map_placements(group, &placements, &version);
+	Datum	   *names = palloc(Max(count, 1) * list_length(shells) * sizeof(Datum));
+	ArrayType  *array;
+	TransactionId xid;
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, shells)
+		for (int i = 0; i < count; i++)
+			names[n++] = CStringGetTextDatum(rh_shard_name(lfirst_oid(lc), placements[i].bucket_id,
+														   placements[i].generation));
+	array = construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT);
+	for (int waited = 0; TransactionIdIsValid(xid = left_behind_by(array)); waited += AWAIT_NAMES_STEP_MS)
+	{
+		if (waited >= AWAIT_NAMES_MS || TransactionIdIsCurrentTransactionId(xid))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("shards that table \"%s\" had before are still there",
+							get_rel_name(linitial_oid(shells))),
+					 errdetail("They are dropped when no transaction is left that may read them; what has been tried is in rehouse.cleanup."),
+					 errhint("Run the statement again, in another transaction than the one that left them.")));
+		rh_keeper_wakeup();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 AWAIT_NAMES_STEP_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 void
@@ -236,6 +298,9 @@ rh_old_shards_copy(const RhOldShards *old, Oid shell)
 	int			nest_level = rh_wire_text_begin();	/* both ways nothing is rounded */
 	uint64		rows;
 
+	/* a policy that would hide rows from the owner is an error, not a loss of rows */
+	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	for (int i = 0; i < old->count; i++)
 	{
 		if (rel->rd_rel->relforcerowsecurity)

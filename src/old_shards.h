@@ -22,6 +22,13 @@ typedef struct RhOldShards
 } RhOldShards;
 
 /*
+ * Wait until shards that the shells have had in the group before, and left, have
+ * been dropped: their names are wanted.  Called with no lock held that the
+ * readers of those may wait for.  Raises 55006 when that takes too long.
+ */
+extern void rh_old_shards_await_names(List *shells, int32 group);
+
+/*
  * Wait for writers that only the nodes know (a statement whose session has
  * died, a prepared transaction not yet decided), and keep new ones out.  Readers
  * pass.  Raises 55P03 when they do not end.

@@ -23,6 +23,7 @@
 #include "src/ddl_policy.h"
 #include "src/distribute.h"
 #include "src/old_shards.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -63,6 +64,31 @@ check_same_placements(Oid relid, const char *colocate_with, int32 a, int32 b)
 						 quote_literal_cstr(colocate_with))));
 }
 
+static AttrNumber
+key_of(Oid relid)
+{
+	RhTable		table;
+
+	return rh_map_table(relid, &table) ? table.key_attnum : InvalidAttrNumber;
+}
+
+/* Would foreign keys lead to other nodes? */
+static void
+check_foreign_keys(List *shells, int32 group)
+{
+	ListCell   *lc;
+
+	foreach(lc, shells)
+	{
+		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
+
+		rh_distribute_check_foreign_keys(rel, key_of(lfirst_oid(lc)), group, shells, key_of);
+		table_close(rel, AccessShareLock);
+	}
+	rh_check_referencing(shells,
+						 "Drop the foreign key first, or use alter_distributed_table() with cascade_to_colocated => true.");
+}
+
 /* The group that is asked for; 0: one of its own. */
 static int32
 wanted_group(Oid relid, const RhTable *table, const char *colocate_with)
@@ -70,7 +96,6 @@ wanted_group(Oid relid, const RhTable *table, const char *colocate_with)
 	RhColocationRequest request = {.colocate_with = colocate_with};
 	int32		typmod;
 	int32		group;
-	Relation	rel = table_open(relid, AccessShareLock);
 
 	get_atttypetypmodcoll(relid, table->key_attnum, &request.key_type, &typmod,
 						  &request.key_collation);
@@ -80,34 +105,31 @@ wanted_group(Oid relid, const RhTable *table, const char *colocate_with)
 		request.shard_count = table->bucket_count;
 	group = rh_colocation_find(&request);
 	if (group == table->colocation_id)
-	{
-		table_close(rel, AccessShareLock);
 		return group;
-	}
 	if (group != 0)
 		check_same_placements(relid, colocate_with, table->colocation_id, group);
-	rh_distribute_check_foreign_keys(rel, table->key_attnum, group, list_make1_oid(relid), NULL);
-	rh_check_referencing(list_make1_oid(relid),
-						 "Drop the foreign key first, or use alter_distributed_table() with cascade_to_colocated => true.");
-	table_close(rel, AccessShareLock);
+	check_foreign_keys(rh_partition_tree(relid, NoLock), group);
 	return group;
 }
 
 static void
 change_colocation(Oid relid, const RhTable *table, int32 group)
 {
-	RhOldShards old = {.shells = list_make1_oid(relid)};
+	RhOldShards old = {.shells = rh_partition_tree(relid, NoLock)};
 	RhPlacement *placements;
 	uint64		version;
+	ListCell   *lc;
 
 	rh_lock_shells(old.shells);
 	old.count = rh_map_placements(table->colocation_id, &old.placements, &version);
 	(void) rh_map_placements(group, &placements, &version);
-	rh_change_group(relid, group, table->key_attnum);
+	foreach(lc, old.shells)
+		rh_change_group(lfirst_oid(lc), group, key_of(lfirst_oid(lc)));
 	rh_policy_check_all();
 	rh_old_shards_take_along(&old, placements);
 	rh_old_shards_leave(&old, rh_colocation_drop_if_empty(table->colocation_id));
-	CacheInvalidateRelcacheByRelid(relid);
+	foreach(lc, old.shells)
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 }
 
 static void
@@ -126,12 +148,15 @@ update_colocation(Oid relid, const char *colocate_with)
 	int32		group;
 
 	rh_check_alterable(relid, &table);
+	rh_check_no_partition(relid);
 	group = wanted_group(relid, &table, colocate_with);
 	if (group == table.colocation_id)
 	{
 		say_done_already(relid);
 		return;
 	}
+	if (group != 0)
+		rh_old_shards_await_names(rh_partition_tree(relid, NoLock), group);
 	rh_lock_groups(table.colocation_id, group != 0 ? group : table.colocation_id);
 
 	/* what was looked at without the locks may have changed */
@@ -142,7 +167,8 @@ update_colocation(Oid relid, const char *colocate_with)
 						get_rel_name(relid))));
 	if (group != 0)
 		change_colocation(relid, &table, group);
-	else if (rh_map_tables(table.colocation_id, &tables) > 1)
+	else if (rh_map_tables(table.colocation_id, &tables) >
+			 list_length(rh_partition_tree(relid, NoLock)))
 		change_colocation(relid, &table, rh_colocation_copy(table.colocation_id, is_default));
 	else if (rh_colocation_is_default(table.colocation_id) == is_default)
 		say_done_already(relid);

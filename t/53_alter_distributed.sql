@@ -92,17 +92,21 @@ SELECT ok(NOT together('p', 'lone'), 'of another type: no longer together');
 SELECT results_eq('SELECT * FROM seen', $$VALUES (100::bigint, 5050::bigint)$$, 'the rows');
 SELECT results_eq($$SELECT count(*), min(name) FROM lone WHERE t = 't3'$$, $$VALUES (20::bigint, 'n13')$$, 'routed by the new key');
 SELECT is((SELECT count(DISTINCT shard)::int FROM (SELECT get_shard_id_for_distribution_column('lone', t) AS shard FROM lone WHERE t = 't3') x), 1);
-CALL t.wait_clean();
 SELECT is((SELECT count(*)::int FROM p), 99, 'the tables that stay are untouched');
 
 -- and back, by name; again and again before the old ones are gone
 SELECT alter_distributed_table('lone', 'k', colocate_with => 'p');
 SELECT ok(together('p', 'lone'), 'together again');
-CALL t.wait_clean();
+BEGIN;
+SELECT alter_distributed_table('lone', 't', colocate_with => 'none');
+SELECT throws_ok($$SELECT alter_distributed_table('lone', 'k', colocate_with => 'p')$$, '55006', 'shards that table "lone" had before are still there', 'not in the transaction that has left the old ones');
+ROLLBACK;
+SELECT alter_distributed_table('lone', 't');
+SELECT alter_distributed_table('lone', 'k', colocate_with => 'p');
+SELECT results_eq('SELECT * FROM seen', $$VALUES (100::bigint, 5050::bigint)$$, 'at once the names are waited for');
 SELECT alter_distributed_table('lone', colocate_with => 'none');
 SELECT ok(NOT together('p', 'lone'), 'apart');
 SELECT results_eq('SELECT * FROM seen', $$VALUES (100::bigint, 5050::bigint)$$);
-CALL t.wait_clean();
 
 -- the same group with another key: the shards have the same names
 CREATE TABLE swap (a int, b int, v text, UNIQUE (a, b));
@@ -154,7 +158,6 @@ SELECT lives_ok($$SELECT update_distributed_table_colocation('swap', 'none')$$, 
 SELECT update_distributed_table_colocation('swap', 'p');
 SELECT ok(together('p', 'swap'), 'and together again');
 SELECT is((SELECT count(*)::int FROM swap JOIN p ON swap.b = p.k), (SELECT count(*)::int FROM swap WHERE b BETWEEN 1 AND 9 AND b <> 8), 'joined');
-CALL t.wait_clean();
 SELECT is_empty('SELECT t.leftovers()', 'empty schemas go');
 DROP TABLE swap, holes, c, p, lone CASCADE;
 
@@ -178,6 +181,46 @@ SELECT throws_ok('INSERT INTO diary VALUES (51, 1)', '23503', NULL, 'a local tab
 SELECT lives_ok('DELETE FROM person WHERE id = 7', 'and its action');
 SELECT is_empty('SELECT 1 FROM diary WHERE person = 7', 'is done');
 DROP TABLE diary, person, country;
+-- ---- partitioned tables go with their partitions ----
+CREATE TABLE ev (tenant int, other int, day date, v int, PRIMARY KEY (tenant, other, day)) PARTITION BY RANGE (day);
+CREATE TABLE ev_1 PARTITION OF ev FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+CREATE TABLE ev_2 (v int, gone int, day date NOT NULL, other int NOT NULL, tenant int NOT NULL);
+ALTER TABLE ev_2 DROP gone;
+ALTER TABLE ev ATTACH PARTITION ev_2 FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
+CREATE INDEX ev_v ON ev (v);
+INSERT INTO ev SELECT g, g % 7, '2024-01-01'::date + g % 60, g FROM generate_series(1, 200) g;
+CREATE TABLE tenants (id int PRIMARY KEY);
+SELECT create_distributed_table('ev', 'tenant', colocate_with => 'none', shard_count => 3);
+SELECT create_distributed_table('tenants', 'id', colocate_with => 'ev');
+CREATE FUNCTION how_ev() RETURNS text LANGUAGE sql AS $$ SELECT string_agg(concat_ws(' ', table_name, distribution_column, shard_count), ', ' ORDER BY table_name::text) || ' in ' || count(DISTINCT colocation_id) FROM citus_tables WHERE table_name::text ~ '^ev' $$;
+SELECT throws_ok($$SELECT alter_distributed_table('ev_1', shard_count => 4)$$, '0A000', 'cannot alter the distribution of partition "ev_1" alone');
+SELECT throws_ok($$SELECT update_distributed_table_colocation('ev_2', 'none')$$, '0A000', 'cannot alter the distribution of partition "ev_2" alone');
+SELECT throws_ok($$SELECT alter_distributed_table('ev', 'v')$$, '0A000', 'cannot distribute table "ev" by column "v"');
+SELECT throws_ok($$SELECT alter_distributed_table('ev', shard_count => 4)$$, '22023', 'cascade_to_colocated must be given for table "ev"');
+SELECT alter_distributed_table('ev', shard_count => 5, cascade_to_colocated => false);
+SELECT is(how_ev(), 'ev tenant 5, ev_1 tenant 5, ev_2 tenant 5 in 1', 'another number of shards');
+SELECT is(together('ev', 'tenants'), false, 'the co-located table stays');
+SELECT results_eq('SELECT count(*), sum(v), sum(tenant + other) FROM ev', 'SELECT 200::bigint, 20100::bigint, sum(g + g % 7)::bigint FROM generate_series(1, 200) g', 'all rows are there');
+SELECT results_eq('SELECT count(*) FROM ev_2', $$SELECT count(*) FROM generate_series(1, 200) g WHERE '2024-01-01'::date + g % 60 >= '2024-02-01'$$, 'in their partitions');
+SELECT is_empty($$SELECT relid, d FROM pg_partition_tree('ev'), t.shard_differences(relid) d$$, 'shards are as their shells');
+SELECT alter_distributed_table('ev', 'other');
+SELECT is(how_ev(), 'ev other 5, ev_1 other 5, ev_2 other 5 in 1', 'another key, whatever its number in the partition');
+SELECT results_eq('SELECT count(*), sum(v) FROM ev WHERE other = 3', 'SELECT count(*), sum(g)::bigint FROM generate_series(1, 200) g WHERE g % 7 = 3', 'the rows by it');
+SELECT is_empty($$SELECT relid, d FROM pg_partition_tree('ev'), t.shard_differences(relid) d$$, 'shards are as their shells');
+SELECT lives_ok($$INSERT INTO ev VALUES (1000, 3, '2024-02-02', 1), (1000, 4, '2024-01-02', 1)$$, 'new rows find their way');
+SELECT alter_distributed_table('ev', 'tenant', colocate_with => 'tenants');
+SELECT is(how_ev(), 'ev tenant 3, ev_1 tenant 3, ev_2 tenant 3 in 1', 'and back');
+SELECT update_distributed_table_colocation('ev', 'none');
+SELECT is(together('ev', 'tenants'), false, 'apart without copying');
+SELECT ok(together('ev', 'ev_1') AND together('ev', 'ev_2'), 'the tree together');
+SELECT is((SELECT count(*)::int FROM ev WHERE tenant = 1000), 2, 'the rows');
+SELECT is_empty($$SELECT relid, d FROM pg_partition_tree('ev'), t.shard_differences(relid) d$$, 'shards are as their shells');
+SELECT lives_ok($$INSERT INTO ev SELECT 2000 + g, 1, '2024-01-05' FROM generate_series(1, 50) g$$, 'every shard takes rows');
+CALL t.wait_clean();
+SELECT is((SELECT count(*)::int FROM ev), 252, 'also when the old shards have gone');
+SELECT update_distributed_table_colocation('ev', 'none');
+DROP TABLE ev, tenants;
+
 CALL t.wait_clean();
 SELECT is_empty('SELECT t.leftovers()', 'nothing left on any node');
 SELECT is_empty('SELECT * FROM rehouse.colocation_groups', 'nor in the catalog');
