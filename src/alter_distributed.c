@@ -18,10 +18,10 @@
  *	  shards, copy, indexes, foreign keys, triggers
  *	  old shards		are left to the keeper (old_shards.c)
  *
- * Readers wait, too, where the old shards cannot outlive the transaction: where
- * the table stays in its group, new shards have the names of the old ones; and
- * the foreign keys of an old shard to a reference table would still be enforced
- * there.
+ * Readers wait, too, where the old shards cannot outlive the transaction, or must
+ * be changed: where the table stays in its group, new shards have the names of
+ * the old ones; the foreign keys of an old shard to a reference table would still
+ * be enforced there; and policies that are forced on the owner hide its rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -301,9 +301,13 @@ nothing_to_do(const Alteration *alter)
 	return alter->group == alter->table.colocation_id;
 }
 
-/* Does one of the tables reference a reference table? */
+/*
+ * Does one of the tables reference a reference table, which its old shards must
+ * not hold on to, or force policies on its owner, which they must forget to be
+ * read whole (an ALTER TABLE on the nodes)?
+ */
 static bool
-references_reference_table(List *shells)
+has_old_shards_to_change(List *shells)
 {
 	bool		found = false;
 	ListCell   *lc;
@@ -313,6 +317,8 @@ references_reference_table(List *shells)
 	{
 		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
 
+		if (rel->rd_rel->relforcerowsecurity)
+			found = true;
 		foreach(lc2, RelationGetFKeyList(rel))
 		{
 			RhTable		table;
@@ -456,7 +462,7 @@ alter_distribution(Alteration *alter)
 		rh_old_shards_await_names(alter->shells, alter->group);
 	rh_lock_groups(old_group, alter->group);
 	lock_and_check(alter);
-	readers_wait = alter->group == old_group || references_reference_table(alter->shells);
+	readers_wait = alter->group == old_group || has_old_shards_to_change(alter->shells);
 	if (!readers_wait)
 		foreach(lc, alter->shells)
 			rh_distribute_let_readers_pass(lfirst_oid(lc));

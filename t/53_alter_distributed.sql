@@ -158,6 +158,7 @@ SELECT lives_ok($$SELECT update_distributed_table_colocation('swap', 'none')$$, 
 SELECT update_distributed_table_colocation('swap', 'p');
 SELECT ok(together('p', 'swap'), 'and together again');
 SELECT is((SELECT count(*)::int FROM swap JOIN p ON swap.b = p.k), (SELECT count(*)::int FROM swap WHERE b BETWEEN 1 AND 9 AND b <> 8), 'joined');
+CALL t.wait_clean();
 SELECT is_empty('SELECT t.leftovers()', 'empty schemas go');
 DROP TABLE swap, holes, c, p, lone CASCADE;
 
@@ -181,6 +182,27 @@ SELECT throws_ok('INSERT INTO diary VALUES (51, 1)', '23503', NULL, 'a local tab
 SELECT lives_ok('DELETE FROM person WHERE id = 7', 'and its action');
 SELECT is_empty('SELECT 1 FROM diary WHERE person = 7', 'is done');
 DROP TABLE diary, person, country;
+-- ---- policies ----
+CREATE ROLE owner_53;
+SELECT t.exec_on_node(n, 'CREATE ROLE owner_53 LOGIN') FROM generate_series(1, 2) n;
+SELECT t.exec_on_node(n, format('GRANT CREATE ON DATABASE %I TO owner_53', current_database())) FROM generate_series(1, 2) n;
+GRANT CREATE ON SCHEMA public TO owner_53;
+CREATE TABLE secret (k int PRIMARY KEY, v text);
+ALTER TABLE secret OWNER TO owner_53;
+ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
+CREATE POLICY small ON secret USING (k < 10);
+SELECT create_distributed_table('secret', 'k', shard_count => 2, colocate_with => 'none');
+INSERT INTO secret SELECT g FROM generate_series(1, 50) g;
+SET ROLE owner_53;
+SELECT lives_ok($$SELECT alter_distributed_table('secret', shard_count => 3)$$, 'by an owner without superuser');
+ALTER TABLE secret FORCE ROW LEVEL SECURITY;
+SELECT lives_ok($$SELECT alter_distributed_table('secret', shard_count => 4)$$, 'also where policies hide rows from him');
+RESET ROLE;
+SELECT is((SELECT sum(row_count)::int FROM t.shard_rows('secret')), 50, 'no row is lost');
+SELECT is_empty($$SELECT t.shard_differences('secret')$$, 'policies go along');
+DROP TABLE secret;
+REVOKE CREATE ON SCHEMA public FROM owner_53;
+
 -- ---- partitioned tables go with their partitions ----
 CREATE TABLE ev (tenant int, other int, day date, v int, PRIMARY KEY (tenant, other, day)) PARTITION BY RANGE (day);
 CREATE TABLE ev_1 PARTITION OF ev FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
@@ -223,5 +245,7 @@ DROP TABLE ev, tenants;
 
 CALL t.wait_clean();
 SELECT is_empty('SELECT t.leftovers()', 'nothing left on any node');
+SELECT t.exec_on_node(n, 'DROP OWNED BY owner_53; DROP ROLE owner_53') FROM generate_series(1, 2) n;
+DROP ROLE owner_53;
 SELECT is_empty('SELECT * FROM rehouse.colocation_groups', 'nor in the catalog');
 SELECT * FROM finish();
