@@ -28,6 +28,8 @@
 #include "parser/parsetree.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
+#include "src/partition.h"
+#include "src/partition_oid.h"
 #include "src/pushdown.h"
 #include "src/rehouse.h"
 #include "src/template.h"
@@ -319,6 +321,8 @@ make_column(Source *source, Index varno, AttrNumber attnum)
 static Expr *
 make_sent_column(Source *source, AttrNumber attnum)
 {
+	if (attnum == TableOidAttributeNumber && rh_is_partitioned(source->rte->relid))
+		return rh_partition_oid_expr(source->rte->relid, 1);
 	if (attnum == TableOidAttributeNumber)
 		return (Expr *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
 								  ObjectIdGetDatum(source->rte->relid), false, true);

@@ -28,6 +28,7 @@
 #include "shmem/map.h"
 #include "src/classify.h"
 #include "src/keytie.h"
+#include "src/partition.h"
 #include "src/ship.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -456,6 +457,10 @@ replace_tableoid(Node *node, ShipContext *context)
 
 		if (rte->rtekind != RTE_RELATION || has_outer_join((Node *) query->jointree))
 			context->shipment->reason = "it has a tableoid that may be null";
+		else if (rh_is_partitioned(rte->relid))
+			context->shipment->reason = "it has the tableoid of a partitioned table";
+		else if (query->groupClause != NIL)
+			context->shipment->reason = "it groups rows, and has a tableoid";
 		return (Node *) makeConst(OIDOID, -1, InvalidOid, sizeof(Oid),
 								  ObjectIdGetDatum(rte->relid), false, true);
 	}
