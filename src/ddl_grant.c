@@ -117,7 +117,10 @@ rh_ddl_grant(RhDdl **ddl, GrantStmt *statement)
  * ------------------------------------------------------------------------
  */
 
-/* The OIDs of roles. */
+/*
+ * The OIDs of roles; of those alone for which the user may act: PostgreSQL
+ * refuses the others, and nobody shall wait for us before that.
+ */
 static List *
 role_oids(List *roles)
 {
@@ -125,7 +128,12 @@ role_oids(List *roles)
 	ListCell   *lc;
 
 	foreach(lc, roles)
-		oids = lappend_oid(oids, get_rolespec_oid(lfirst_node(RoleSpec, lc), false));
+	{
+		Oid			role = get_rolespec_oid(lfirst_node(RoleSpec, lc), false);
+
+		if (has_privs_of_role(GetUserId(), role))
+			oids = lappend_oid(oids, role);
+	}
 	return oids;
 }
 
@@ -197,6 +205,8 @@ rh_ddl_owner_schema(RhDdl **ddl, AlterOwnerStmt *statement)
 	if (statement->objectType != OBJECT_SCHEMA)
 		return;
 	nspid = get_namespace_oid(strVal(statement->object), true);
+	if (!OidIsValid(nspid) || !pg_namespace_ownercheck(nspid, GetUserId()))
+		return;
 	count = rh_map_tables(0, &tables);
 	for (int i = 0; i < count; i++)
 	{

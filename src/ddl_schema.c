@@ -16,12 +16,14 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_statistic_ext.h"
+#include "miscadmin.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
 #include "src/drop.h"
 #include "src/names.h"
 #include "src/shard_ddl.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -69,6 +71,9 @@ rh_ddl_rename_schema(RhDdl **ddl, RenameStmt *statement)
 	List	   *groups = NIL;
 	ListCell   *lc;
 
+	/* PostgreSQL refuses others, who shall make nobody wait before that */
+	if (!OidIsValid(nspid) || !pg_namespace_ownercheck(nspid, GetUserId()))
+		return;
 	for (int i = 0; i < count; i++)
 	{
 		RhDdlTable *entry;

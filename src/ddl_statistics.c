@@ -14,6 +14,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_statistic_ext.h"
+#include "miscadmin.h"
 #include "shmem/map.h"
 #include "src/ddl_internal.h"
 #include "utils/acl.h"
@@ -22,7 +23,10 @@
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 
-/* The distributed table of a statistics object, by its name, and its bare name. */
+/*
+ * The distributed table of a statistics object, by its name, and its bare name.
+ * Who may not change the object gets none: PostgreSQL will refuse him.
+ */
 static Oid
 table_of(List *name, char **bare)
 {
@@ -37,9 +41,13 @@ table_of(List *name, char **bare)
 	if (!HeapTupleIsValid(tuple))
 		return InvalidOid;
 	relid = ((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxrelid;
+	if (!pg_statistics_object_ownercheck(oid, GetUserId()) &&
+		!pg_namespace_ownercheck(((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxnamespace,
+								 GetUserId()))
+		relid = InvalidOid;
 	*bare = pstrdup(NameStr(((Form_pg_statistic_ext) GETSTRUCT(tuple))->stxname));
 	ReleaseSysCache(tuple);
-	return rh_map_table(relid, &table) ? relid : InvalidOid;
+	return OidIsValid(relid) && rh_map_table(relid, &table) ? relid : InvalidOid;
 }
 
 void
