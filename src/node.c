@@ -369,14 +369,25 @@ rh_set_node_property(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Raises an error unless the node's database at a new address is the one that we own. */
+/* Raises an error unless the node's database at a new address is the one that we own, and no standby. */
 static void
 check_new_address(const RhNode *node, const char *host, int port)
 {
 	PGconn	   *link = rh_link_open(host, port, node->database, NULL);
+	PGresult   *result;
+	bool		standby;
 
 	rh_link_check_owner(link);
+	result = rh_link_exec(link, "SELECT pg_catalog.pg_is_in_recovery()", rh_connection_timeout());
+	standby = PQgetvalue(result, 0, 0)[0] == 't';
+	PQclear(result);
 	rh_link_close(link);
+	if (standby)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("server \"%s:%d\" is a standby", host, port),
+				 errdetail("It could not take the writes of node %d.", node->node_id),
+				 errhint("Promote it first: SELECT pg_promote();")));
 }
 
 Datum

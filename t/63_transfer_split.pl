@@ -33,6 +33,23 @@ for my $case (['transfer-copied-table', 'error'], ['transfer-indexes', 'exit'], 
 	$test->rows_are_right($what);
 	$c->query("SELECT rehouse.debug_disarm('$point')");
 }
+# a split by points, in the same way
+for my $case (['transfer-apply-commit', 'exit'], ['transfer-cutover-prepared', 'error'])
+{
+	my ($point, $action) = @$case;
+	my $what = "split with $action at $point";
+	my $before = $c->query('SELECT count(*) FROM rehouse.buckets');
+	my ($shard, $middle) = split /\|/, $c->query(q{SELECT shardid, (shardminvalue::bigint + shardmaxvalue::bigint) / 2 FROM pg_dist_shard
+		WHERE logicalrelid = 'a'::regclass ORDER BY shardmaxvalue::bigint - shardminvalue::bigint DESC LIMIT 1});
+	$c->query("SELECT rehouse.debug_arm('$point', '$action')");
+	$test->start("citus_split_shard_by_split_points($shard, ARRAY['$middle'], ARRAY[1, 2])");
+	is(($test->await_move)[0], 'done', "$what gets done");
+	is($c->query('SELECT count(*) - ' . $before . ' FROM rehouse.buckets'), 1, "$what: out of one bucket came two");
+	is($c->query("SELECT count(*) FROM rehouse.buckets WHERE hash_max = $middle AND node_id = 1 OR hash_min = $middle + 1 AND node_id = 2"), 2, "$what: on the nodes that were named");
+	$test->nothing_left($what);
+	$test->rows_are_right($what);
+	$c->query("SELECT rehouse.debug_disarm('$point')");
+}
 $test->stop_load;
 is($test->load_errors, '', 'no statement of the load has failed');
 
