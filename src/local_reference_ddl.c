@@ -183,7 +183,8 @@ rh_local_reference_statements(Oid shell, const RhPlacement *bucket)
  * Dropping a trigger conflicts with everybody who has a row of the shard locked
  * for a foreign key, and they may be waiting for a table that we have locked.  So
  * it is not waited for: a trigger that cannot be dropped at once is switched
- * off, and goes when the foreign key comes back or the bucket moves.
+ * off, and goes when the foreign key comes back or the bucket moves.  So is one
+ * whose function belongs to who owned the table before.
  */
 static List *
 removing_statements(Oid shell, List *constraints, const RhPlacement *bucket)
@@ -194,7 +195,7 @@ removing_statements(Oid shell, List *constraints, const RhPlacement *bucket)
 	foreach(lc, constraints)
 		statements = lappend(statements,
 							 psprintf("DO $rh$ BEGIN DROP FUNCTION IF EXISTS %s() CASCADE; "
-									  "EXCEPTION WHEN lock_not_available THEN "
+									  "EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN "
 									  "SET LOCAL lock_timeout = 0; "
 									  "ALTER TABLE %s DISABLE TRIGGER rehouse_reference_%u; "
 									  "SET LOCAL lock_timeout = '" REMOVE_LOCK_TIMEOUT "'; END $rh$",

@@ -1,6 +1,6 @@
 -- Half distributed: a local table references a distributed one, in every form.  What happens to
 -- referenced rows on the nodes is checked against the local table here, or cascades to it.
-SELECT plan(75);
+SELECT plan(76);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -164,6 +164,20 @@ SELECT is(reporters('p') || ' / ' || reporters('s'), '0 0 / 0 0');
 CREATE SCHEMA more CREATE TABLE l (k int REFERENCES s);
 SELECT is(reporters('s'), '1 0', 'CREATE SCHEMA with a table');
 
+-- another owner of the referenced table
+SET ROLE NONE;
+CREATE ROLE owner_45;
+SELECT t.exec_on_node(n, 'CREATE ROLE owner_45 LOGIN') FROM generate_series(1, 2) n;
+ALTER ROLE owner_45 LOGIN;
+GRANT CREATE ON SCHEMA public TO owner_45;
+ALTER TABLE p OWNER TO owner_45;
+CREATE TABLE l45 (k int, id int, FOREIGN KEY (k, id) REFERENCES p);
+ALTER TABLE p OWNER TO postgres;
+ALTER TABLE p OWNER TO owner_45;
+SELECT lives_ok('DROP TABLE l45', 'the functions on the shards may be another''s');
+ALTER TABLE p OWNER TO postgres;
+REVOKE CREATE ON SCHEMA public FROM owner_45;
+
 -- a partitioned table
 CREATE TABLE parted (k int, id int, PRIMARY KEY (k, id)) PARTITION BY RANGE (id);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
@@ -200,4 +214,7 @@ SELECT lives_ok('DELETE FROM s WHERE k = 17');
 SELECT lives_ok('DROP TABLE s, p, more.l, last CASCADE');
 CALL t.wait_clean();
 SELECT is_empty('SELECT t.leftovers()', 'nothing left on any node');
+SELECT t.exec_on_node(n, 'DROP OWNED BY owner_45; DROP ROLE owner_45') FROM generate_series(1, 2) n;
+DROP OWNED BY owner_45;
+DROP ROLE owner_45;
 SELECT finish();
