@@ -20,7 +20,6 @@
 #include "bgw/apply.h"
 #include "bgw/transfer_private.h"
 #include "bgw/transit.h"
-#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "shmem/debug.h"
 #include "src/catalog.h"
@@ -340,70 +339,6 @@ stream_and_switch(RhTransfer *t)
 }
 
 /*
- * Run a statement on a target that may have been overtaken by DDL since, or
- * been run before by a mover that died.  False: a lock was not to be had.
- */
-static bool
-exec_unless_gone(PGconn *link, const char *sql)
-{
-	PGresult   *result = rh_link_try_exec(link, sql, 0);
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	bool		failed = PQresultStatus(result) == PGRES_FATAL_ERROR;
-	bool		no_lock = failed && state != NULL && strcmp(state, "55P03") == 0;
-
-	if (failed && !no_lock &&
-		(state == NULL || (strcmp(state, "42P01") != 0 && strcmp(state, "42704") != 0 &&
-						   strcmp(state, "3F000") != 0 && strcmp(state, "42710") != 0)))
-		rh_link_report(ERROR, result, link, sql);
-	PQclear(result);
-	return !no_lock;
-}
-
-/*
- * Foreign keys of partitioned tables.  Those of the partitions are valid by now
- * and are taken for its own, without a look at the rows; but it takes locks
- * that keep writers out: in short tries.
- */
-static void
-add_foreign_keys(RhTransfer *t, PGconn *link, List *statements)
-{
-	ListCell   *lc;
-
-	foreach(lc, statements)
-	{
-		char	   *sql = psprintf("SET lock_timeout = %d; %s; SET lock_timeout = 0",
-								   rh_cutover_lock_timeout, (char *) lfirst(lc));
-
-		while (!exec_unless_gone(link, sql))
-		{
-			rh_transfer_wait_for(t, "a lock on a partitioned table, to add its foreign key");
-			rh_transfer_pause(t, 100 + pg_prng_uint32(&pg_global_prng_state) % 200);
-		}
-	}
-	rh_transfer_wait_for(t, NULL);
-}
-
-/* Autovacuum on again, and foreign keys validated, in all of a node's targets. */
-static void
-finish_node(RhTransfer *t, int n)
-{
-	PGconn	   *link = rh_transfer_link(t, t->nodes[n].node_id, false);
-
-	for (int i = 0; i < t->spec->ntargets; i++)
-	{
-		ListCell   *lc;
-
-		if (t->target_node[i] != n)
-			continue;
-		foreach(lc, t->ddl[i].after)
-			(void) exec_unless_gone(link, lfirst(lc));
-		add_foreign_keys(t, link, t->ddl[i].last);
-		rh_transfer_tick(t);
-	}
-	rh_link_close(link);
-}
-
-/*
  * Past the cutover: what needs no pause, and what nobody needs any more.  Tables
  * that have been distributed are not moved on while that is done.
  */
@@ -418,8 +353,7 @@ finish(RhTransfer *t)
 	rh_transfer_phase(t, "finishing");
 	close_links(t);
 	settle_remains(t);
-	for (int n = 0; n < t->nnodes; n++)
-		finish_node(t, n);
+	rh_transfer_finish_targets(t);
 	rh_debug_point("transfer-validated");
 	rh_cleanup_step(t->spec, false);
 	rh_debug_point("transfer-cleaned");

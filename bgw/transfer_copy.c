@@ -31,96 +31,12 @@
  * ------------------------------------------------------------------------
  */
 
-/* What has come for a command; true: all of it.  Raises its error. */
-static bool
-take_results(PGconn *link, const char *sql)
-{
-	if (PQflush(link) < 0 || !PQconsumeInput(link))
-		rh_link_report(ERROR, NULL, link, sql);
-	while (!PQisBusy(link))
-	{
-		PGresult   *result = PQgetResult(link);
-
-		if (result == NULL)
-			return true;
-		if (PQresultStatus(result) == PGRES_FATAL_ERROR)
-			rh_link_report(ERROR, result, link, sql);
-		PQclear(result);
-	}
-	return false;
-}
-
-/*
- * Run a command on each node at once (NULL: none there), and the stream, if it
- * is open, in between.
- */
-static void
-run_commands(RhTransfer *t, PGconn **links, char **sql)
-{
-	int			left = 0;
-	bool	   *done = palloc0(t->nnodes * sizeof(bool));
-
-	for (int n = 0; n < t->nnodes; n++)
-	{
-		done[n] = sql[n] == NULL;
-		if (!done[n] && (!PQsendQuery(links[n], sql[n]) || PQflush(links[n]) < 0))
-			rh_link_report(ERROR, NULL, links[n], sql[n]);
-		left += !done[n];
-	}
-	while (left > 0)
-	{
-		PGconn	   *busy = NULL;
-
-		for (int n = 0; n < t->nnodes; n++)
-		{
-			if (done[n])
-				continue;
-			done[n] = take_results(links[n], sql[n]);
-			left -= done[n];
-			if (!done[n])
-				busy = links[n];
-		}
-		if (busy != NULL && t->stream_open)
-			(void) rh_changes_pump(t, 20, false);
-		else if (busy != NULL)
-			(void) rh_link_wait(busy, false, 20);
-		rh_transfer_tick(t);
-	}
-}
-
-/* Run one of the lists of all targets' DDL, each node's as one command. */
-static void
-run_on_nodes(RhTransfer *t, size_t list)
-{
-	PGconn	  **links = palloc0(t->nnodes * sizeof(PGconn *));
-	char	  **sql = palloc0(t->nnodes * sizeof(char *));
-
-	for (int n = 0; n < t->nnodes; n++)
-	{
-		StringInfoData buf;
-
-		initStringInfo(&buf);
-		for (int i = 0; i < t->spec->ntargets; i++)
-		{
-			ListCell   *lc;
-
-			if (t->target_node[i] != n)
-				continue;
-			foreach(lc, *(List **) ((char *) &t->ddl[i] + list))
-				appendStringInfo(&buf, "%s;\n", (char *) lfirst(lc));
-		}
-		links[n] = t->nodes[n].apply;
-		sql[n] = buf.len > 0 ? buf.data : NULL;
-	}
-	run_commands(t, links, sql);
-}
-
 static void
 create_targets(RhTransfer *t)
 {
 	rh_transfer_phase(t, "creating targets");
 	rh_debug_point("transfer-create-target");
-	run_on_nodes(t, offsetof(RhTargetDdl, create));
+	rh_transfer_run_ddl(t, offsetof(RhTargetDdl, create));
 	rh_debug_point("transfer-targets");
 }
 
@@ -395,7 +311,7 @@ complete_targets(RhTransfer *t)
 	StringInfoData sql;
 
 	rh_transfer_phase(t, "building indexes");
-	run_on_nodes(t, offsetof(RhTargetDdl, indexes));
+	rh_transfer_run_ddl(t, offsetof(RhTargetDdl, indexes));
 	rh_debug_point("transfer-indexes");
 
 	/*
@@ -441,7 +357,7 @@ rh_transfer_analyze(RhTransfer *t)
 		links[n] = rh_transfer_link(t, t->nodes[n].node_id, false);
 		sql[n] = psprintf("ANALYZE %s", tables_on_node(t, n));
 	}
-	run_commands(t, links, sql);
+	rh_transfer_run_commands(t, links, sql, NULL);
 	for (int n = 0; n < t->nnodes; n++)
 		rh_link_close(links[n]);
 	rh_debug_point("transfer-analyzed");

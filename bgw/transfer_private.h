@@ -187,6 +187,11 @@ extern void rh_transfer_copy(RhTransfer *t);
 extern char *rh_transfer_lock_holder(RhTransfer *t);
 extern void rh_transfer_analyze(RhTransfer *t);
 
+/* transfer_nodes.c: statements on all nodes at once */
+extern void rh_transfer_run_commands(RhTransfer *t, PGconn **links, char **sql, bool *gone);
+extern void rh_transfer_run_ddl(RhTransfer *t, size_t list);
+extern void rh_transfer_finish_targets(RhTransfer *t);
+
 /* transfer_rows.c: the rows of the copy */
 extern void rh_transfer_copy_rows(RhTransfer *t);
 extern int	rh_transfer_route(const RhTransferSpec *spec, int32 hash);

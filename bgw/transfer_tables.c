@@ -57,6 +57,25 @@ add_names(List *names, List *others)
 	return names;
 }
 
+/* Append statements that the list has not yet: the pause is short. */
+static List *
+add_statements(List *statements, List *others)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, others)
+	{
+		bool		found = false;
+
+		foreach(lc2, statements)
+			found = found || strcmp(lfirst(lc), lfirst(lc2)) == 0;
+		if (!found)
+			statements = lappend(statements, lfirst(lc));
+	}
+	return statements;
+}
+
 /* OPERATOR(schema.=): the equality of the type's default btree class, or NULL. */
 static char *
 equality_operator(Oid type)
@@ -219,7 +238,7 @@ describe_arrival(RhTransfer *t, RhTransferTable *table, int index, const RhPlace
 
 	rh_shard_schema(schema, get_namespace_name(get_rel_namespace(table->shell)),
 					placement->bucket_id, placement->generation);
-	ddl->arrive = list_concat(ddl->arrive, rh_shard_ddl_schema(table->shell, placement));
+	ddl->arrive = add_statements(ddl->arrive, rh_shard_ddl_schema(table->shell, placement));
 	ddl->arrive = lappend(ddl->arrive, psprintf("ALTER TABLE %s SET SCHEMA %s",
 												table->targets[index], quote_identifier(schema)));
 }

@@ -23,6 +23,12 @@ my @accidents = (
 my $test = ConcurrentlyTest->new;
 $test->distribute_with(@$_) for @accidents;
 $test->cancel_at($_) for 'transit-entered', 'transfer-copied-table', 'transfer-stream-open', 'transfer-cutover-begin';
+# a worker dies, the keeper ends, the coordinator is restarted
+$test->lose_at('transfer-copied-table', 'worker 1', sub { $test->cluster->worker(1)->kill9; }, sub { $test->cluster->worker(1)->start; });
+$test->lose_at('transfer-stream-open', 'worker 2', sub { $test->cluster->worker(2)->kill9; }, sub { $test->cluster->worker(2)->start; });
+$test->lose_at('transfer-stream-open', 'the keeper',
+	sub { $test->coordinator->query("SELECT pg_terminate_backend(pid) FROM rehouse.processes() WHERE role = 'keeper'"); }, sub { });
+$test->lose_at('transfer-copied-table', 'the coordinator', sub { $test->coordinator->restart('immediate'); }, sub { });
 is($test->load_errors, '', 'no statement of the load has failed');
 $test->{loaded} = $test->coordinator->query('SELECT count(*) FROM ledger');
 cmp_ok($test->{loaded}, '>', 100, "the load has run ($test->{loaded} transactions)");

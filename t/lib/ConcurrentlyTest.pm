@@ -103,6 +103,25 @@ sub distribute_with
 	return;
 }
 
+# Something dies while the mover stands at a point; it gets done when that is back.
+sub lose_at
+{
+	my ($self, $point, $name, $kill, $restore) = @_;
+	my $c = $self->coordinator;
+	my $what = "$name lost at $point";
+	$c->query("SELECT rehouse.debug_arm('$point', 'wait')");
+	$self->start($CALL);
+	$c->poll("SELECT rehouse.debug_waiting('$point')");
+	$kill->();
+	$c->try("SELECT rehouse.debug_disarm('$point')");
+	$restore->();
+	my ($state) = $self->await_move;
+	is($state, 'done', "$what: it gets done") or diag($c->query('SELECT s FROM rehouse.job_steps s ORDER BY step_id DESC LIMIT 1'));
+	$self->is_distributed($what);
+	$self->make_local;
+	return;
+}
+
 # Cancel the job while its mover stands at a point; everything is as before.
 sub cancel_at
 {
