@@ -153,4 +153,39 @@ is($c->query("SELECT relreplident FROM pg_class WHERE relname = 'n'"), 'd', 'its
 state_is_clean('after an error');
 $c->query('DROP TABLE n');
 
+# an owner who is no superuser
+$_->query('CREATE ROLE t37_owner LOGIN') for $c, $cluster->workers;
+$c->query('GRANT CREATE ON SCHEMA public TO t37_owner; CREATE TABLE theirs (k int PRIMARY KEY); GRANT REFERENCES ON theirs TO t37_owner');
+my $owner = RehouseSession->new($c, user => 't37_owner');
+$owner->query('CREATE TABLE own (k int PRIMARY KEY, v text); INSERT INTO own SELECT i, i FROM generate_series(1, 100) i');
+$owner->query("SELECT create_distributed_table_concurrently('own', 'k')");
+is($owner->query('SELECT count(*) FROM own'), '100', 'the owner need not be a superuser');
+my (undef, $refused) = $owner->try("SELECT create_distributed_table_concurrently('theirs', 'k')");
+like($refused, qr/42501.*must be owner of table theirs/, 'but the owner');
+$owner->query('CREATE TABLE mixed (k int PRIMARY KEY REFERENCES theirs)');
+(undef, $refused) = $owner->try("SELECT create_distributed_table_concurrently('mixed', 'k')");
+like($refused, qr/42501.*must be owner of table theirs/, 'of all tables that come along');
+$owner->close;
+state_is_clean('after an owner');
+$c->query('DROP TABLE mixed, theirs, own');
+
+# a worker that stays away: it is given up, and the tables are local again at once
+$c->query('ALTER SYSTEM SET rehouse.step_attempts = 2; SELECT pg_reload_conf()');
+$c->query('CREATE TABLE w (k int PRIMARY KEY, v int); INSERT INTO w SELECT i, i FROM generate_series(1, 100) i');
+$c->query("SELECT rehouse.debug_arm('transfer-copied-table', 'wait')");
+my $caller = $c->session;
+$caller->send("SELECT create_distributed_table_concurrently('w', 'k')");
+$c->poll("SELECT rehouse.debug_waiting('transfer-copied-table')");
+$cluster->worker(2)->kill9;
+$c->query("SELECT rehouse.debug_disarm('transfer-copied-table')");
+$c->poll("SELECT count(*) = 0 FROM rehouse.tables WHERE relation = 'w'::regclass");
+is($c->query('UPDATE w SET v = v + 1; SELECT count(*), sum(v) FROM w'), '100|5150', 'without a worker the table is as before');
+my (undef, $said) = $caller->finish(120);
+like($said, qr/ERROR.*job \d+ failed/, 'the caller is told');
+$caller->close;
+$cluster->worker(2)->start;
+state_is_clean('when the worker is back');
+is(notices("SELECT create_distributed_table_concurrently('w', 'k')"), '', 'and it can be done then');
+is($c->query('SELECT count(*), sum(v) FROM w'), '100|5150', 'with all rows');
+
 done_testing();
