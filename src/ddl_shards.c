@@ -225,7 +225,19 @@ rh_ddl_run(RhDdl *ddl)
 	foreach(lc, ddl->tables)
 	{
 		RhDdlTable *entry = lfirst(lc);
+		RhTable		table;
 
+		/* DROP OWNED may have dropped it with its schema */
+		if (get_rel_name(entry->relid) == NULL)
+			continue;
+
+		/* who has held a lock before us may have made it a local one */
+		if (!rh_map_table(entry->relid, &table))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table \"%s\" is not distributed any more",
+							get_rel_name(entry->relid)),
+					 errhint("Run the command again.")));
 		if (entry->alter != NULL && entry->alter->index == NULL)
 			rh_ddl_alter_finish_shell(entry);
 		if (entry->partition != NULL)

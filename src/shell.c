@@ -103,7 +103,9 @@ rh_shell_set_aside(Oid relid, const char *command)
 			continue;
 		rel = table_open(lfirst_oid(lc), AccessExclusiveLock);
 		CheckTableNotInUse(rel, command);
-		if (RelationGetNumberOfBlocks(rel) > 0)
+
+		/* who has held the lock before us may have made the table a local one */
+		if (may_have_old_rows(lfirst_oid(lc)))
 		{
 			rh_shell_forget_snapshots(lfirst_oid(lc));
 			rh_shell_replace_storage(rel);

@@ -25,7 +25,9 @@
 #include "commands/cluster.h"
 #include "commands/defrem.h"
 #include "parser/parse_utilcmd.h"
+#include "shmem/map.h"
 #include "src/ddl_guard.h"
+#include "src/rehouse.h"
 #include "src/shell_index.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -78,6 +80,19 @@ rh_shell_has_rows(Oid relid)
 	return blocks > 0;
 }
 
+/* Who has held the lock before us may have made the table a local one, whose rows count. */
+static void
+check_distributed(Oid relid)
+{
+	RhTable		table;
+
+	if (!rh_map_table(relid, &table) || table.state != RH_STATE_DISTRIBUTED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not distributed any more", get_rel_name(relid)),
+				 errhint("Run the command again.")));
+}
+
 Oid
 rh_shell_create_index(Oid relid, const IndexStmt *statement, const char *sql)
 {
@@ -86,6 +101,7 @@ rh_shell_create_index(Oid relid, const IndexStmt *statement, const char *sql)
 
 	copy->concurrent = false;
 	LockRelationOid(relid, ShareLock);
+	check_distributed(relid);
 	copy = transformIndexStmt(relid, copy, sql);
 	address = DefineIndex(relid, copy, InvalidOid, InvalidOid, InvalidOid, false, true, true,
 						  true, false);

@@ -109,4 +109,21 @@ like($messages, qr/WARNING/, 'says that it will be done');
 $cluster->worker(2)->start;
 is_right('DROP INDEX while a node is away', 'i', 0);
 is($c->query('SELECT count(*) FROM t.leftovers()'), '0', 'nothing is left');
+
+# ---- a table that becomes local while DDL waits for it keeps its rows, and its indexes have them ----
+for my $command ('CREATE INDEX late ON b (x)', 'ALTER TABLE b ADD CONSTRAINT late UNIQUE (k, x)', 'ALTER TABLE b ALTER x TYPE bigint')
+{
+	$c->query('CREATE TABLE b (k int PRIMARY KEY, x int); INSERT INTO b SELECT g, g FROM generate_series(1, 100) g');
+	$c->query(q{SELECT create_distributed_table('b', 'k', shard_count => 2)});
+	my ($first, $second) = ($c->session, $c->session);
+	$first->query(q{BEGIN; SELECT undistribute_table('b')});
+	$second->send($command);
+	$c->poll('SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND pid = ' . $second->backend_pid);
+	$first->query('COMMIT');
+	(undef, $messages) = $second->finish;
+	like($messages, qr/^$|not distributed any more/, "$command beside undistribute_table");
+	is($c->query('SELECT count(*) FROM b'), '100', 'all rows are there');
+	is($c->query('SET enable_seqscan = off; SELECT count(*) FROM b WHERE x BETWEEN 10 AND 19'), '10', 'and found');
+	$c->query('DROP TABLE b');
+}
 done_testing();
