@@ -79,5 +79,20 @@ for my $case (['transfer-copied-table', 'error'], ['transfer-cutover-prepared', 
 	$c->query("SELECT rehouse.debug_disarm('$point')");
 }
 $alike->('isolated');
+
+# partitions come and go under load, beside a default partition that rows go to all the time
+for my $round (1 .. 3)
+{
+	for my $ddl ('CREATE TABLE a_far PARTITION OF a FOR VALUES FROM (1000000000) TO (2000000000)',
+		'CREATE INDEX a_far_n ON a_far (n)', 'ALTER TABLE a_far SET (fillfactor = 90)',
+		'ALTER TABLE a DETACH PARTITION a_far', 'ALTER TABLE a ATTACH PARTITION a_far FOR VALUES FROM (1000000000) TO (2000000000)',
+		'ALTER TABLE a DETACH PARTITION a_far', 'DROP TABLE a_far', 'CREATE INDEX b_t ON b (t)', 'DROP INDEX b_t')
+	{
+		my ($status, undef, $messages) = $c->try($ddl);
+		ok($status == 0, "round $round, under load: $ddl") or diag($messages);
+	}
+}
+$test->rows_are_right('after DDL on partitions');
+$alike->('after DDL on partitions');
 $test->end;
 done_testing();

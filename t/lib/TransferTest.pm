@@ -206,6 +206,16 @@ sub start_move
 	return $target;
 }
 
+# What goes on on all servers, for a move that does not end.
+sub who_waits
+{
+	my ($self) = @_;
+	my $activity = q{SELECT string_agg(concat_ws(' ', pid, application_name, state, wait_event_type, wait_event, pg_blocking_pids(pid)::text, left(query, 150)), E'\n')}
+	  . q{ FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL};
+	return join "\n", map { ($_->name, ($_->try($activity))[1] // '', ($_->try('SELECT p FROM pg_prepared_xacts p'))[1] // '') }
+	  $self->{coordinator}, $self->{cluster}->workers;
+}
+
 # The move that was asked for has ended; (state, attempts) of its step.
 sub await_move
 {
@@ -220,6 +230,7 @@ sub await_move
 		if (time > $deadline)
 		{
 			my (undef, $state) = $c->try('SELECT s FROM rehouse.job_steps s ORDER BY step_id DESC LIMIT 1');
+			diag($self->who_waits);
 			die "the move does not end: $state\n";
 		}
 		sleep 0.02;
