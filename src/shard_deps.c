@@ -50,6 +50,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "src/node_functions.h"
+#include "src/objects.h"
 #include "src/reference.h"
 #include "src/shard_ddl.h"
 #include "utils/builtins.h"
@@ -644,8 +645,17 @@ List *
 rh_shard_ddl_dependencies(Oid shell)
 {
 	Walk		walk;
+	ListCell   *lc;
 
 	walk_table(&walk, shell);
+	foreach(lc, rh_objects_all(true))
+	{
+		ObjectAddress *address = lfirst(lc);
+
+		walk.statements = list_concat(walk.statements,
+									  rh_shard_deps_of_object(address->classId,
+															  address->objectId));
+	}
 	return walk.statements;
 }
 

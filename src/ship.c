@@ -28,6 +28,7 @@
 #include "shmem/map.h"
 #include "src/classify.h"
 #include "src/keytie.h"
+#include "src/objects.h"
 #include "src/partition.h"
 #include "src/ship.h"
 #include "utils/builtins.h"
@@ -190,9 +191,29 @@ needed_extensions(Query *query)
 	return extensions;
 }
 
+/* The distributed tables of a statement. */
+static List *
+distributed_tables(Query *query)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rh_classify_relations(query))
+	{
+		Oid			relid = ((RangeTblEntry *) lfirst(lc))->relid;
+		RhTable		table;
+
+		if (rh_map_table(relid, &table))
+			relids = list_append_unique_oid(relids, relid);
+	}
+	return relids;
+}
+
 /*
  * A function of the user is on the worker when it came with an extension that
- * the tables need.
+ * the tables need, or is in rehouse.objects because of them, or by itself.  Of
+ * the latter only what is immutable gives the same there: others may look at
+ * tables and settings.
  */
 static bool
 is_shipped_function(ShipContext *context, Oid funcid)
@@ -200,7 +221,8 @@ is_shipped_function(ShipContext *context, Oid funcid)
 	Oid			extension = getExtensionOfObject(ProcedureRelationId, funcid);
 
 	if (!OidIsValid(extension))
-		return false;
+		return func_volatile(funcid) == PROVOLATILE_IMMUTABLE &&
+			rh_objects_function_is_on_nodes(funcid, distributed_tables(llast(context->queries)));
 	if (!context->extensions_known)
 		context->extensions = needed_extensions(llast(context->queries));
 	context->extensions_known = true;

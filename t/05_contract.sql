@@ -115,7 +115,7 @@ SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c JOIN pg_depend d ON d.c
 SELECT set_eq($$SELECT name FROM functions WHERE who = 'all' AND name NOT IN (SELECT name FROM contract)$$,
               ARRAY['citus_backend_gpid', 'citus_calculate_gpid', 'citus_coordinator_nodeid', 'citus_nodeid_for_gpid', 'citus_pid_for_gpid',
                     'citus_node_capacity_1', 'citus_shard_allowed_on_node_true', 'citus_shard_cost_1', 'citus_shard_cost_by_disk_size',
-                    'column_var_text', 'coordinator_pid', 'map_placements', 'may_see', 'node_activity', 'node_lock_waits', 'pgoutput_describe',
+                    'column_var_text', 'coordinator_pid', 'create_distributed_function', 'map_placements', 'may_see', 'node_activity', 'node_lock_waits', 'pgoutput_describe',
                     'processes', 'shard_schema', 'shard_sizes', 'simulate_rebalance', 'stat_statements', 'stat_tenants', 'stat_usage', 'statement_texts', 'variance_from_sums'],
               'what else may be called by everybody');
 SELECT * FROM finish();

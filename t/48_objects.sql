@@ -1,5 +1,5 @@
 -- Types, domains, functions, schemas and extensions that tables need: made on the nodes, and followed.
-SELECT plan(60);
+SELECT plan(71);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -238,6 +238,33 @@ INSERT INTO shop.orders VALUES (1, 1001, 5);
 SELECT results_eq('SELECT now FROM audit WHERE id = 1001', ARRAY[-100], 'triggers after a move');
 DROP TABLE shop.orders, shop.totals, audit;
 DROP SCHEMA shop, util CASCADE;
+
+-- functions in statements
+CREATE TABLE f (k int, id int, name text, s text);
+INSERT INTO f SELECT i % 10, i, 'Name ' || i FROM generate_series(1, 100) i;
+SELECT create_distributed_table('f', 'k', colocate_with => 'none');
+CREATE FUNCTION tag(t text, n int DEFAULT 1) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN lower(t) || helper(n); END $$;
+CREATE FUNCTION helper(n int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '-' || n $$;
+CREATE FUNCTION sees_tables(int) RETURNS bigint LANGUAGE sql STABLE AS $$ SELECT count(*) FROM f WHERE k = $1 $$;
+SELECT results_eq('SELECT tag(name) FROM f WHERE k = 3 AND id = 3', ARRAY['name 3-1'], 'a function that nodes have not is evaluated here');
+SELECT results_eq('SELECT DISTINCT sees_tables(k) FROM f', ARRAY[10::bigint]);
+SELECT throws_ok('UPDATE f SET s = tag(name)', '0A000', NULL, 'but not in a change of rows there');
+SELECT create_distributed_function('helper(int)');
+SELECT create_distributed_function('tag(text, int)');
+SELECT lives_ok('UPDATE f SET s = tag(name)', 'a distributed function in a change of many tenants');
+SELECT lives_ok('UPDATE f SET s = tag(name, 2) WHERE k = 3', 'and of one');
+SELECT results_eq('SELECT k, s FROM f WHERE id IN (3, 4) ORDER BY 1', $$VALUES (3, 'name 3-2'), (4, 'name 4-1')$$);
+PREPARE tagged AS SELECT tag(name, id) FROM f WHERE k = 5 AND id = 5;
+EXECUTE tagged; EXECUTE tagged; EXECUTE tagged;
+CREATE OR REPLACE FUNCTION helper(n int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '+' || n $$;
+SELECT results_eq('EXECUTE tagged', ARRAY['name 5+5'], 'prepared before CREATE OR REPLACE');
+CREATE OR REPLACE FUNCTION helper(n int) RETURNS text LANGUAGE sql STABLE AS $$ SELECT '*' || n $$;
+SELECT results_eq('EXECUTE tagged', ARRAY['name 5*5'], 'and what is not immutable any more is replaced too');
+SELECT throws_ok($$SELECT create_distributed_function('lower(text)')$$, '0A000', 'cannot distribute function "lower"', 'not what has no text');
+DROP TABLE f;
+SELECT cmp_ok(there('helper')::int, '=', 1, 'it hangs on no table');
+DROP FUNCTION tag(text, int), helper(int), sees_tables(int);
+SELECT is(there('helper'), '0');
 
 -- what the nodes have not is named
 CREATE FUNCTION secret() RETURNS int LANGUAGE sql SECURITY DEFINER IMMUTABLE AS 'SELECT 1';

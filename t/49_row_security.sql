@@ -1,5 +1,5 @@
 -- Row-level security on distributed tables: the nodes enforce it, by the session's role and settings.
-SELECT plan(83);
+SELECT plan(89);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 DO $$ DECLARE r text; BEGIN
@@ -231,6 +231,26 @@ SELECT throws_ok('CREATE POLICY p ON orders USING (EXISTS (SELECT FROM regions r
 ALTER TABLE regions DISABLE ROW LEVEL SECURITY;
 CREATE POLICY by_region ON orders FOR DELETE USING (EXISTS (SELECT FROM regions r WHERE r.tenant_id = orders.tenant_id AND r.who = current_user));
 DROP POLICY by_region ON orders;
+-- partitioned tables: the parent's policies
+CREATE TABLE events (tenant_id int, day date) PARTITION BY RANGE (day);
+CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+INSERT INTO events SELECT i, '2024-01-01'::date + i FROM generate_series(1, 10) i;
+SELECT create_distributed_table('events', 'tenant_id');
+CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
+INSERT INTO events SELECT i, '2024-02-01'::date + i FROM generate_series(1, 10) i;
+GRANT ALL ON events, events_1, events_2 TO app_49;
+ALTER TABLE events ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON events USING (tenant_id = current_setting('app.tenant')::int);
+ALTER TABLE events_1 ENABLE ROW LEVEL SECURITY;
+SET app.tenant = 4; SET ROLE app_49;
+SELECT is((SELECT count(*)::int FROM events), 2, 'a partitioned table');
+SELECT is((SELECT count(*)::int FROM events WHERE tenant_id = 5), 0);
+SELECT is((SELECT count(*)::int FROM events_1), 0, 'a partition has policies of its own');
+SELECT is((SELECT count(*)::int FROM events_2), 10);
+SELECT throws_ok($$INSERT INTO events VALUES (5, '2024-01-20')$$, '42501');
+SELECT lives_ok($$INSERT INTO events VALUES (4, '2024-01-20'), (4, '2024-02-20')$$);
+RESET ROLE;
+DROP TABLE events;
 -- triggers see the application's settings too
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := current_setting('app.who', true) || ' ' || current_user; RETURN NEW; END $$;
 CREATE TRIGGER stamp BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stamp();
