@@ -129,16 +129,15 @@ rh_reference_end_xact(void)
 /*
  * The role that changes the copies: the current one, so that it shares the
  * connection with the rest of its transaction; the owner, where the current one
- * could not find the rows (no right to SELECT, policies) or was not asked for
- * rights itself (cascades of foreign keys).
+ * could not find the rows (no right to SELECT) or was not asked for rights itself
+ * (cascades of foreign keys).  Copies have no policies.
  */
 static Oid
 applying_role(Relation rel, AclMode needed)
 {
 	Oid			userid = GetUserId();
 
-	if (rel->rd_rel->relrowsecurity ||
-		pg_class_aclmask(RelationGetRelid(rel), userid, needed, ACLMASK_ALL) != needed)
+	if (pg_class_aclmask(RelationGetRelid(rel), userid, needed, ACLMASK_ALL) != needed)
 		return rel->rd_rel->relowner;
 	return userid;
 }
