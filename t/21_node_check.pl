@@ -41,7 +41,10 @@ $c->query('CREATE EXTENSION rehouse', database => 'other');
 $w->query('CREATE DATABASE other', database => 'postgres');
 ($status, $rows, $messages) = $c->try($add, database => 'other');
 is($status, 0, 'another database of the same servers is a cluster of its own') or diag($messages);
+$w->query('CREATE TABLE owner_before AS SELECT * FROM rehouse.owner', database => 'other');
 $c->query("DROP EXTENSION rehouse CASCADE; CREATE EXTENSION rehouse", database => 'other');
+# as when the node had not been there to be cleaned
+$w->query('CREATE SCHEMA rehouse; CREATE TABLE rehouse.owner AS SELECT * FROM owner_before', database => 'other');
 ($status, $rows, $messages) = $c->try($add, database => 'other');
 like($messages, qr/belongs to another cluster/, 'a database that another cluster owns is refused');
 
