@@ -1,5 +1,5 @@
 -- Types, domains, functions, schemas and extensions that tables need: made on the nodes, and followed.
-SELECT plan(71);
+SELECT plan(74);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -190,6 +190,12 @@ CALL t.wait_until($$SELECT count(DISTINCT node_id) = 3 FROM rehouse.placement_ma
 SELECT is(t.on_node(3, $$SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = 'public.state'::regtype$$), 'eins,two', 'on a node added later');
 ALTER TYPE state ADD VALUE 'three';
 SELECT is(t.on_node(3, $$SELECT string_agg(enumlabel, ',' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = 'public.state'::regtype$$), 'eins,two,three');
+
+-- a node that fails takes all back
+SELECT rehouse.debug_arm('ddl-objects', 'error');
+SELECT throws_like($$ALTER TYPE state ADD VALUE 'never'$$, '%debug point%', 'an error after the first node');
+SELECT is((SELECT count(*)::int FROM pg_enum WHERE enumlabel = 'never'), 0, 'not on the coordinator');
+SELECT is((SELECT string_agg(DISTINCT t.on_node(n, $$SELECT count(*)::text FROM pg_enum WHERE enumlabel = 'never'$$), ',') FROM generate_series(1, 3) n), '0', 'nor on a node');
 
 -- triggers find the other shards of their bucket, and types, by plain names
 CREATE SCHEMA shop; CREATE SCHEMA util;
