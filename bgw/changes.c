@@ -223,6 +223,10 @@ rh_changes_pump(RhTransfer *t, long timeout_ms, bool until_marker)
 			}
 			if (until_marker && marker_has_come(t))
 				break;
+
+			/* the source may write without a pause; the caller has other things to do */
+			if (!until_marker && rh_apply_boundary(t) && rh_elapsed_ms(start) > timeout_ms)
+				break;
 			rh_changes_feedback(t, false);
 		}
 		if (rh_apply_boundary(t))
