@@ -284,6 +284,7 @@ typedef struct Found
 	char	   *gid;
 	char	   *owner;
 	FullTransactionId xid;
+	uint64		session_start;	/* of the session that prepared it */
 } Found;
 
 static void
@@ -328,31 +329,51 @@ list_branches(PGconn *link, int32 node_id)
 	{
 		Found	   *branch = palloc(sizeof(Found));
 		unsigned long long xid;
+		unsigned long long session_start;
 		int			node;
 		unsigned int number;
 
 		branch->gid = pstrdup(PQgetvalue(result, i, 0));
 		branch->owner = pstrdup(PQgetvalue(result, i, 1));
-		if (sscanf(branch->gid + strlen(pattern), "%llu_%d_%u", &xid, &node, &number) != 3 ||
-			node != node_id)
+		if (sscanf(branch->gid + strlen(pattern), "%llu_%d_%u_%llu", &xid, &node, &number,
+				   &session_start) != 4 || node != node_id)
 			continue;
 		branch->xid.value = xid;
+		branch->session_start = session_start;
 		found = lappend(found, branch);
 	}
 	PQclear(result);
 	return found;
 }
 
+/* Is a session of this server that began then still there? */
+static bool
+session_lives(uint64 start)
+{
+	pgstat_clear_backend_activity_snapshot();
+	for (int i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		PgBackendStatus *session = pgstat_fetch_stat_beentry(i);
+
+		if (session != NULL && (uint64) session->st_proc_start_timestamp == start)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Is a branch's transaction still running on the coordinator?  One that we have
- * not come to yet was lost in a crash.  (After a restore to an earlier state the
- * timeline differs, and we are not asked.)
+ * not come to yet was lost in a crash, and so was one whose session is not
+ * there: what runs under its id now is another, which may be waiting for the
+ * very locks of the branch.  (After a restore to an earlier state the timeline
+ * differs, and we are not asked.)
  */
 static bool
-still_running(FullTransactionId xid)
+still_running(const Found *branch)
 {
-	return FullTransactionIdPrecedes(xid, ReadNextFullTransactionId()) &&
-		TransactionIdIsInProgress(XidFromFullTransactionId(xid));
+	return FullTransactionIdPrecedes(branch->xid, ReadNextFullTransactionId()) &&
+		TransactionIdIsInProgress(XidFromFullTransactionId(branch->xid)) &&
+		session_lives(branch->session_start);
 }
 
 static bool
@@ -434,7 +455,7 @@ rh_xact_recover_node(int32 node_id)
 		Found	   *branch = lfirst(lc);
 		bool		commit;
 
-		if (still_running(branch->xid))
+		if (still_running(branch))
 			continue;
 		commit = is_decided(branch->gid);
 		if (!finish_branch(&link, &link_user, node_id, branch, commit))

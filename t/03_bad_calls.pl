@@ -34,6 +34,7 @@ sub value
 	return "'1 s'::interval" if $type eq 'interval';
 	return "'now'::$type" if $type =~ /^timestamp/;
 	return "'citus_version'::regproc" if $type eq 'regproc';
+	return "'citus_version()'::regprocedure" if $type eq 'regprocedure';
 	return "'0/0'::pg_lsn" if $type eq 'pg_lsn';
 	return "'{}'::$type" if $type =~ /^json/;
 	return "'default'::name" if $type eq 'name';

@@ -119,4 +119,24 @@ $c->poll(q{SELECT count(*) = 0 FROM run_command_on_workers('SELECT count(*) FROM
 is(rows_on_nodes(), 20, 'the keeper has committed it');
 $c->poll('SELECT count(*) = 0 FROM rehouse.commit_decisions');
 
+# A crash may lose a transaction's id, which is then given out again: whose id it is now says
+# nothing of a branch from before.  That one could hold the very lock which the new transaction waits for.
+{
+	my $s = $c->session;
+	my $xid = $s->query('BEGIN; SELECT pg_current_xact_id()');
+	my ($cluster_id, $database, $node, $start) = split /\|/, $c->query(
+		"SELECT cluster_id, database_oid, (SELECT min(node_id) FROM rehouse.nodes),
+			(SELECT (extract(epoch FROM backend_start - '2000-01-01 00:00:00+00'::timestamptz) * 1000000)::bigint
+			 FROM pg_stat_activity WHERE pid = " . $s->backend_pid . ') FROM rehouse.cluster');
+	my $w = $cluster->worker(1);
+	my $prepared = sub { $w->query("SELECT string_agg(gid, ' ' ORDER BY gid) FROM pg_prepared_xacts") };
+	my ($own, $lost) = map { "rehouse_${cluster_id}_${database}_${xid}_${node}_$_" } "1_$start", '2_12345';
+	$w->query("BEGIN; CREATE TABLE branch_" . length() . " (); PREPARE TRANSACTION '$_'") for $own, $lost;
+	$c->query('SELECT recover_prepared_transactions()');
+	is($prepared->(), $own, "a running transaction's branch is left alone, that of a lost one with its id is not");
+	$s->query('ROLLBACK');
+	$c->query('SELECT recover_prepared_transactions()');
+	is($prepared->(), '', 'nor is any once it has ended');
+}
+
 done_testing();
