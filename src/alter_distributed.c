@@ -97,13 +97,7 @@ new_key_of(Oid relid)
 void
 rh_check_alterable(Oid relid, RhTable *table)
 {
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (!pg_class_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
+	rh_distribute_check_owner(relid);
 	if (!rh_map_available() || !rh_map_table(relid, table) || table->kind != RH_KIND_HASH ||
 		table->state != RH_STATE_DISTRIBUTED)
 		ereport(ERROR,

@@ -23,6 +23,9 @@
 /* rehouse.shard_count, or its alias when that is set */
 extern int	rh_shard_count_setting(void);
 
+/* Raises an error unless the relation exists and the caller is its owner. */
+extern void rh_distribute_check_owner(Oid relid);
+
 /*
  * Is the caller the table's owner, and is it a table that can be
  * distributed, and is not yet?  Raises an error with the reason otherwise.

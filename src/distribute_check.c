@@ -179,6 +179,18 @@ refuse_in_transit(Relation rel)
 }
 
 void
+rh_distribute_check_owner(Oid relid)
+{
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+}
+
+void
 rh_distribute_check_table(Relation rel, bool with_parent)
 {
 	RhTable		table;

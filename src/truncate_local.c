@@ -23,6 +23,7 @@
 #include "nodes/makefuncs.h"
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
+#include "src/distribute.h"
 #include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
@@ -109,13 +110,7 @@ rh_truncate_local_data(PG_FUNCTION_ARGS)
 	rh_require_preload();
 	PreventCommandIfReadOnly("truncate_local_data_after_distributing_table()");
 	PreventCommandDuringRecovery("truncate_local_data_after_distributing_table()");
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (!pg_class_ownercheck(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
+	rh_distribute_check_owner(relid);
 	tables = referencing_tables(relid);
 	check_tables(relid, tables);
 	foreach(lc, tables)
