@@ -28,7 +28,7 @@
 #include "utils/memutils.h"
 
 /* Counters of one process: enough that it seldom has to give them over itself. */
-#define SLOT_CAPACITY 256
+#define SLOT_CAPACITY 512
 
 #define FILE_NAME PGSTAT_STAT_PERMANENT_DIRECTORY "/rehouse.stat"
 #define FILE_MAGIC 0x52484C31

@@ -75,7 +75,8 @@ typedef struct RouterScanState
 	bool		routed;
 	bool		volatile_key;	/* known at execution only */
 	RhPlacement placement;
-	RhTenant	tenant;			/* for statistics, when they are on */
+	RhTenant	tenant;			/* for statistics, when they are on ... */
+	uint64		run_time;		/* ... and the time in ExecutorRun, ns */
 	RhNode		node;			/* for EXPLAIN */
 	RhStatement statement;
 	RhStream   *stream;			/* NULL: not begun, or finished */

@@ -7,12 +7,12 @@
  * functions.  The tenant is the value that the router has sent the statement
  * by; one of many tenants has none.  The time is that of ExecutorRun, on the
  * coordinator's clock: what the node takes, the way there and back, and
- * handing the rows on.  It is measured with the executor's own instrument,
- * which pg_stat_statements reads too, so that both say the same.
+ * handing the rows on; as in pg_stat_statements, so that both say the same.
  *
  * All of this is paid for by each statement, so there is little of it: two
  * readings of the clock, one of the time of day, a name of some bytes, and the
- * count in memory that is this process's alone (shmem/load.h).
+ * count in memory that is this process's alone (shmem/load.h).  The executor's
+ * own instrument, which counts much more, is for statements of many tenants.
  *
  *-------------------------------------------------------------------------
  */
@@ -71,6 +71,7 @@ static bool statements_on = false;
 static bool tenants_on = false;
 
 static ExecutorStart_hook_type prev_ExecutorStart = NULL;
+static ExecutorRun_hook_type prev_ExecutorRun = NULL;
 static ExecutorEnd_hook_type prev_ExecutorEnd = NULL;
 
 /* ------------------------------------------------------------------------
@@ -143,7 +144,8 @@ router_scan(QueryDesc *query)
 {
 	PlanState  *state = query->planstate;
 
-	if (!rh_router_is_plan(query->plannedstmt->planTree))
+	if (state == NULL || query->plannedstmt->planTree == NULL ||
+		!rh_router_is_plan(query->plannedstmt->planTree))
 		return NULL;
 	if (IsA(state, MaterialState))
 		state = outerPlanState(state);
@@ -197,8 +199,13 @@ count_statement(QueryDesc *query)
 	RhCounterKey key = {.database = MyDatabaseId, .tenant_len = RH_NO_TENANT};
 	RhCounts	counts = {.calls = 1};
 
-	InstrEndLoop(query->totaltime);
-	counts.time = query->totaltime->total * 1e9;
+	if (router != NULL)
+		counts.time = router->run_time;
+	else
+	{
+		InstrEndLoop(query->totaltime);
+		counts.time = query->totaltime->total * 1e9;
+	}
 	counts.reads = stmt->commandType == CMD_SELECT && !stmt->hasModifyingCTE;
 
 	if (statements_on && stmt->queryId != 0)
@@ -222,6 +229,14 @@ count_statement(QueryDesc *query)
 		rh_load_count(&key, &counts, rh_statistics_period(GetCurrentTimestamp()));
 }
 
+/* A statement of many tenants that is to be counted at its end. */
+static bool
+wants_instrument(PlannedStmt *stmt)
+{
+	return stmt->planTree != NULL && !rh_router_is_plan(stmt->planTree) &&
+		uses_distributed_tables(stmt);
+}
+
 static void
 statistics_ExecutorStart(QueryDesc *query, int eflags)
 {
@@ -232,7 +247,7 @@ statistics_ExecutorStart(QueryDesc *query, int eflags)
 
 	/* with all options: another hook that finds it may want them */
 	if (rh_statistics_on && query->totaltime == NULL && !(eflags & EXEC_FLAG_EXPLAIN_ONLY) &&
-		uses_distributed_tables(query->plannedstmt))
+		wants_instrument(query->plannedstmt))
 	{
 		MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
 
@@ -242,10 +257,46 @@ statistics_ExecutorStart(QueryDesc *query, int eflags)
 }
 
 static void
+run_next(QueryDesc *query, ScanDirection direction, uint64 count, bool once)
+{
+	if (prev_ExecutorRun)
+		prev_ExecutorRun(query, direction, count, once);
+	else
+		standard_ExecutorRun(query, direction, count, once);
+}
+
+static void
+statistics_ExecutorRun(QueryDesc *query, ScanDirection direction, uint64 count, bool once)
+{
+	RouterScanState *router = rh_statistics_on ? router_scan(query) : NULL;
+	instr_time	start;
+	instr_time	end;
+
+	if (router == NULL)
+	{
+		run_next(query, direction, count, once);
+		return;
+	}
+	INSTR_TIME_SET_CURRENT(start);
+	run_next(query, direction, count, once);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	router->run_time += INSTR_TIME_GET_DOUBLE(end) * 1e9;
+}
+
+/* Was it executed, and is it to be counted? */
+static bool
+is_counted(QueryDesc *query)
+{
+	if (query->plannedstmt->planTree != NULL && rh_router_is_plan(query->plannedstmt->planTree))
+		return router_scan(query)->run_time > 0;
+	return query->totaltime != NULL && uses_distributed_tables(query->plannedstmt);
+}
+
+static void
 statistics_ExecutorEnd(QueryDesc *query)
 {
-	if (rh_statistics_on && query->totaltime != NULL && !IsParallelWorker() &&
-		uses_distributed_tables(query->plannedstmt))
+	if (rh_statistics_on && !IsParallelWorker() && is_counted(query))
 		count_statement(query);
 	if (prev_ExecutorEnd)
 		prev_ExecutorEnd(query);
@@ -386,6 +437,8 @@ rh_statistics_init(void)
 	define_sizes();
 	prev_ExecutorStart = ExecutorStart_hook;
 	ExecutorStart_hook = statistics_ExecutorStart;
+	prev_ExecutorRun = ExecutorRun_hook;
+	ExecutorRun_hook = statistics_ExecutorRun;
 	prev_ExecutorEnd = ExecutorEnd_hook;
 	ExecutorEnd_hook = statistics_ExecutorEnd;
 }
