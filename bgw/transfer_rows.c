@@ -157,7 +157,7 @@ send_chunk(CopyPipe *pipe, int target)
 	start_copy_in(pipe, target);
 	if (pipe->table->binary)
 		appendBinaryStringInfo(chunk, (char *) &trailer, TRAILER_LENGTH);
-	if (PQputCopyData(link, chunk->data, chunk->len) < 0 || PQputCopyEnd(link, NULL) < 0 ||
+	if (PQputCopyData(link, chunk->data, chunk->len) != 1 || PQputCopyEnd(link, NULL) != 1 ||
 		PQflush(link) < 0)
 		fail_copy(link, "COPY");
 	pipe->sending[n] = true;
@@ -258,7 +258,7 @@ finish_chunks(CopyPipe *pipe)
 static void
 pass_bytes(CopyPipe *pipe, const char *data, int length)
 {
-	if (PQputCopyData(pipe->links[0], data, length) < 0)
+	if (PQputCopyData(pipe->links[0], data, length) != 1)
 		fail_copy(pipe->links[0], "COPY");
 	pipe->unsent += length;
 	if (pipe->unsent < FLUSH_BYTES)
@@ -365,7 +365,7 @@ copy_table(CopyPipe *pipe, RhTransferTable *table)
 		finish_chunks(pipe);
 	else
 	{
-		if (PQputCopyEnd(pipe->links[0], NULL) < 0)
+		if (PQputCopyEnd(pipe->links[0], NULL) != 1)
 			fail_copy(pipe->links[0], "COPY");
 		flush_link(pipe, pipe->links[0]);
 		finish_copy(pipe->links[0]);
