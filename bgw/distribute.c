@@ -38,6 +38,7 @@
 #include "src/distribute.h"
 #include "src/distribute_set.h"
 #include "src/rehouse.h"
+#include "src/require.h"
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -130,10 +131,7 @@ add_named(List *set, Oid relid, const char *column, const RhColocationRequest *r
 	Relation	rel;
 	AttrNumber	key = get_attnum(relid, column);
 
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
+	rh_require_relation(relid);
 	if (rh_distribute_is_done(relid, key, request))
 		return set;
 	rel = relation_open(relid, AccessShareLock);

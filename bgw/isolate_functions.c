@@ -29,6 +29,7 @@
 #include "src/key.h"
 #include "src/names.h"
 #include "src/rehouse.h"
+#include "src/require.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -109,15 +110,7 @@ find_tenant(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("table_name must not be null")));
 	relid = PG_GETARG_OID(0);
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (!rh_map_table(relid, &tenant.table))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table \"%s\" is not distributed", get_rel_name(relid)),
-				 errhint("Distribute it with create_distributed_table().")));
+	rh_require_distributed(relid, &tenant.table);
 	if (tenant.table.kind != RH_KIND_HASH)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

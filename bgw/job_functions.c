@@ -21,6 +21,7 @@
 #include "shmem/map.h"
 #include "src/catalog.h"
 #include "src/rehouse.h"
+#include "src/require.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -156,13 +157,9 @@ add_limits(RhJson *json, FunctionCallInfo fcinfo)
 {
 	if (!PG_ARGISNULL(0))
 	{
-		Oid			relid = PG_GETARG_OID(0);
 		RhTable		table;
 
-		if (!rh_map_table(relid, &table) || table.kind != RH_KIND_HASH)
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+		rh_require_hash(PG_GETARG_OID(0), &table);
 		rh_json_number(json, "colocation", table.colocation_id);
 	}
 	if (!PG_ARGISNULL(1))

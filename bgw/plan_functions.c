@@ -18,6 +18,7 @@
 #include "shmem/map.h"
 #include "src/catalog.h"
 #include "src/rehouse.h"
+#include "src/require.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -43,10 +44,7 @@ plan_args(FunctionCallInfo fcinfo)
 	{
 		RhTable		table;
 
-		if (!rh_map_table(PG_GETARG_OID(0), &table) || table.kind != RH_KIND_HASH)
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("table \"%s\" is not distributed", get_rel_name(PG_GETARG_OID(0)))));
+		rh_require_hash(PG_GETARG_OID(0), &table);
 		rh_json_number(&json, "colocation", table.colocation_id);
 	}
 	if (!PG_ARGISNULL(1))

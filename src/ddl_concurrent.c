@@ -54,6 +54,7 @@
 #include "src/names.h"
 #include "src/partition.h"
 #include "src/reference.h"
+#include "src/require.h"
 #include "src/shard_ddl.h"
 #include "src/shell_index.h"
 #include "src/transfer_lock.h"
@@ -167,10 +168,7 @@ begin(Oid relid, const char *command, bool is_toplevel)
 	all->lock.dbId = MyDatabaseId;
 	rh_transfer_lock_ddl_session(table.colocation_id);
 	LockRelationIdForSession(&all->lock, ShareUpdateExclusiveLock);
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
+	rh_require_relation(relid);
 	return all;
 }
 

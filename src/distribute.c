@@ -57,6 +57,7 @@
 #include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
+#include "src/require.h"
 #include "src/shard_ddl.h"
 #include "src/shard_partition.h"
 #include "src/table_locks.h"
@@ -644,10 +645,7 @@ rh_distribute_read_arguments(FunctionCallInfo fcinfo, Oid *relid, char **column,
 					 errdetail("It was %d.", request->shard_count),
 					 errhint("32 shards, or a few for each node that you expect to have, serve most clusters.")));
 	}
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(*relid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", *relid)));
+	rh_require_relation(*relid);
 }
 
 /* The group of the table that colocate_with names, or 0. */

@@ -29,6 +29,7 @@
 #include "src/key.h"
 #include "src/partition.h"
 #include "src/rehouse.h"
+#include "src/require.h"
 #include "src/shard_ddl.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -181,10 +182,7 @@ refuse_in_transit(Relation rel)
 void
 rh_distribute_check_owner(Oid relid)
 {
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
+	rh_require_relation(relid);
 	if (!pg_class_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));

@@ -39,6 +39,7 @@
 #include "src/reference.h"
 #include "src/reference_copy.h"
 #include "src/rehouse.h"
+#include "src/require.h"
 #include "src/shard_ddl.h"
 #include "src/table_locks.h"
 #include "src/transfer_lock.h"
@@ -242,10 +243,7 @@ rh_create_reference_table(PG_FUNCTION_ARGS)
 	rh_require_preload();
 	PreventCommandIfReadOnly("create_reference_table()");
 	PreventCommandDuringRecovery("create_reference_table()");
-	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
+	rh_require_relation(relid);
 	make_reference_table(relid);
 	PG_RETURN_VOID();
 }

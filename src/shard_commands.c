@@ -12,15 +12,15 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "shmem/map.h"
 #include "src/ask.h"
-#include "src/catalog.h"
 #include "src/names.h"
 #include "src/rehouse.h"
+#include "src/require.h"
+#include "src/table_shards.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -31,10 +31,7 @@ PG_FUNCTION_INFO_V1(rh_run_command_on_shards);
 /* A shard's command. */
 typedef struct ShardCommand
 {
-	int64		shard_id;
-	int32		node_id;
-	uint32		bucket_id;
-	int32		generation;
+	RhTableShard *shard;
 	bool		done;
 	bool		success;
 	char	   *result;			/* as in RhAsk */
@@ -48,32 +45,20 @@ typedef struct ShardNode
 	ShardCommand *command;		/* NULL: none */
 } ShardNode;
 
-static void
-add_command(HeapTuple row, TupleDesc desc, void *arg)
-{
-	List	  **commands = arg;
-	ShardCommand *command = palloc0(sizeof(ShardCommand));
-	bool		isnull;
-
-	command->shard_id = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-	command->bucket_id = (uint32) DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull));
-	command->generation = DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull));
-	command->node_id = DatumGetInt32(SPI_getbinval(row, desc, 4, &isnull));
-	*commands = lappend(*commands, command);
-}
-
 /* The table's shards, in order of hash range; of a reference table every copy. */
 static List *
 commands_for(Oid relid)
 {
 	List	   *commands = NIL;
-	Oid			types[] = {OIDOID};
-	Datum		values[] = {ObjectIdGetDatum(relid)};
+	ListCell   *lc;
 
-	rh_catalog_each("SELECT s.shard_id, s.bucket_id, p.generation, p.node_id "
-					"FROM rehouse.shards s JOIN rehouse.bucket_placements p USING (bucket_id) "
-					"WHERE s.relation = $1 ORDER BY p.hash_min, p.node_id", 1, types, values, NULL,
-					add_command, &commands);
+	foreach(lc, rh_table_shards(relid))
+	{
+		ShardCommand *command = palloc0(sizeof(ShardCommand));
+
+		command->shard = lfirst(lc);
+		commands = lappend(commands, command);
+	}
 	return commands;
 }
 
@@ -98,17 +83,17 @@ text_for(const char *command, const char *shard)
 }
 
 static ShardNode *
-node_of(List **nodes, const ShardCommand *command)
+node_of(List **nodes, int32 node_id)
 {
 	ShardNode  *node;
 	ListCell   *lc;
 
 	foreach(lc, *nodes)
-		if (((ShardNode *) lfirst(lc))->ask.node.node_id == command->node_id)
+		if (((ShardNode *) lfirst(lc))->ask.node.node_id == node_id)
 			return lfirst(lc);
 	node = palloc0(sizeof(ShardNode));
-	if (!rh_map_node(command->node_id, &node->ask.node))
-		elog(ERROR, "node %d is not in the map", command->node_id);
+	if (!rh_map_node(node_id, &node->ask.node))
+		elog(ERROR, "node %d is not in the map", node_id);
 	*nodes = lappend(*nodes, node);
 	return node;
 }
@@ -145,13 +130,13 @@ run_round(List *commands, List **nodes, Oid relid, const char *template, bool pa
 	foreach(lc, commands)
 	{
 		ShardCommand *command = lfirst(lc);
-		ShardNode  *node = node_of(nodes, command);
+		ShardNode  *node = node_of(nodes, command->shard->node_id);
 
 		if (command->done || node->command != NULL || (begun && !parallel))
 			continue;
 		begin_command(node, command,
-					  text_for(template, rh_shard_name(relid, command->bucket_id,
-													   command->generation)));
+					  text_for(template, rh_shard_name(relid, command->shard->bucket_id,
+													   command->shard->generation)));
 		begun = true;
 	}
 	foreach(lc, *nodes)
@@ -165,14 +150,7 @@ check_table(Oid relid)
 	RhTable		table;
 
 	rh_require_preload();
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (!rh_map_available() || !rh_map_table(relid, &table))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+	rh_require_distributed(relid, &table);
 	if (!pg_class_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 }
@@ -198,7 +176,7 @@ rh_run_command_on_shards(PG_FUNCTION_ARGS)
 	foreach(lc, commands)
 	{
 		ShardCommand *command = lfirst(lc);
-		Datum		values[3] = {Int64GetDatum(command->shard_id), BoolGetDatum(command->success)};
+		Datum		values[3] = {Int64GetDatum(command->shard->shard_id), BoolGetDatum(command->success)};
 		bool		nulls[3] = {false, false, command->result == NULL};
 
 		if (command->result != NULL)

@@ -38,6 +38,7 @@
 #include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
+#include "src/require.h"
 #include "src/shell.h"
 #include "src/table_locks.h"
 #include "src/transfer_lock.h"
@@ -131,11 +132,12 @@ static void
 check_table(Oid relid, RhTable *table)
 {
 	rh_distribute_check_owner(relid);
-	if (!rh_map_table(relid, table) ||
-		table->state != RH_STATE_DISTRIBUTED)
+	rh_require_distributed(relid, table);
+	if (table->state != RH_STATE_DISTRIBUTED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
+				 errmsg("table \"%s\" is being distributed", get_rel_name(relid)),
+				 errhint("Wait for that, or cancel its job with citus_job_cancel().")));
 }
 
 /* A partition is as its parent is. */

@@ -26,7 +26,7 @@ SELECT is(hint_of($$SELECT isolate_tenant_to_new_shard('orders', 5)$$),
 SELECT throws_ok($$SELECT isolate_tenant_to_new_shard('orders', NULL::bigint, 'CASCADE')$$, '22004', NULL, 'a null tenant');
 SELECT throws_ok($$SELECT isolate_tenant_to_new_shard('orders', 'five', 'CASCADE')$$, '22P02', NULL, 'a tenant that is no key');
 SELECT throws_ok($$SELECT isolate_tenant_to_new_shard('orders', 5, 'PERHAPS')$$, '22023', NULL, 'an unknown option');
-SELECT throws_ok($$SELECT isolate_tenant_to_new_shard('plain', 5, 'CASCADE')$$, '42809', NULL, 'a local table');
+SELECT throws_ok($$SELECT isolate_tenant_to_new_shard('plain', 5, 'CASCADE')$$, '55000', NULL, 'a local table');
 SELECT throws_ok($$SELECT rehouse.isolate_tenant('orders', 5)$$, '55000', 'no empty reserved node for tenant "5"', 'no node for it');
 SELECT throws_ok($$SELECT rehouse.isolate_tenant('orders', 5, 'nowhere', 1)$$, '42704', NULL, 'an unknown node');
 SELECT throws_ok($$SELECT rehouse.isolate_tenant('orders', 5, 'nowhere')$$, '22004', NULL, 'half a node');
