@@ -18,35 +18,12 @@
 #include "fmgr.h"
 #include "parser/parse_coerce.h"
 #include "src/key.h"
+#include "src/reg_types.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
 #include "utils/typcache.h"
-
-/* Types whose values are, or contain, OIDs of catalog objects: they differ between servers. */
-static bool
-is_reg_type(Oid type)
-{
-	switch (type)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGCOLLATIONOID:
-		case ACLITEMOID:
-			return true;
-		default:
-			return false;
-	}
-}
 
 /* Does the type, or what it is made of, hash the same on every server? */
 static bool
@@ -55,7 +32,8 @@ has_stable_hash(Oid type)
 	Oid			element;
 
 	type = getBaseType(type);
-	if (is_reg_type(type))
+	/* what is, or contains, the OID of a catalog object differs between servers */
+	if (rh_is_reg_type(type) || type == ACLITEMOID)
 		return false;
 	element = get_element_type(type);
 	if (OidIsValid(element))

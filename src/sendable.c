@@ -25,6 +25,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "src/reg_types.h"
 #include "src/sendable.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
@@ -37,29 +38,6 @@ typedef struct ShipContext
 	RhSendable	   *ship;
 	bool		failed;
 } ShipContext;
-
-/* Types whose values are OIDs of catalog objects: they differ between servers. */
-static bool
-is_catalog_reference(Oid type)
-{
-	switch (type)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGCOLLATIONOID:
-			return true;
-		default:
-			return false;
-	}
-}
 
 /* Has the table a column of this type? */
 static bool
@@ -93,10 +71,10 @@ rh_sendable_type_ok(Oid type, Oid relid)
 {
 	Oid			element;
 
-	if (is_catalog_reference(type))
+	if (rh_is_reg_type(type))
 		return false;
 	element = get_element_type(type);
-	if (OidIsValid(element) && is_catalog_reference(element))
+	if (OidIsValid(element) && rh_is_reg_type(element))
 		return false;
 	if (type >= FirstNormalObjectId)
 		return is_column_type(type, relid);

@@ -30,6 +30,7 @@
 #include "src/keytie.h"
 #include "src/objects.h"
 #include "src/partition.h"
+#include "src/reg_types.h"
 #include "src/ship.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -67,29 +68,6 @@ static Node *ship_mutator(Node *node, ShipContext *context);
  * What is the same everywhere
  * ------------------------------------------------------------------------
  */
-
-/* Types whose values name objects of this server's catalog. */
-static bool
-is_catalog_type(Oid type)
-{
-	switch (type)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGCOLLATIONOID:
-			return true;
-		default:
-			return false;
-	}
-}
 
 /*
  * The row type of a table that has no shards (those of shards are found by the
@@ -149,7 +127,7 @@ reads_session(Oid funcid)
 		/* text search configurations of the server are the same everywhere */
 		if (types[i] == REGCONFIGOID || types[i] == REGDICTIONARYOID)
 			continue;
-		if (is_catalog_type(types[i]) || types[i] == OIDOID || types[i] == NAMEOID)
+		if (rh_is_reg_type(types[i]) || types[i] == OIDOID || types[i] == NAMEOID)
 			reads = true;
 	}
 	return reads;
@@ -289,7 +267,7 @@ classify_node(Node *node, Classification *found)
 		case T_Param:
 			if (((Param *) node)->paramkind != PARAM_EXTERN)
 				*flags |= HAS_COLUMNS;
-			else if (is_catalog_type(((Param *) node)->paramtype) ||
+			else if (rh_is_reg_type(((Param *) node)->paramtype) ||
 					 is_table_type(((Param *) node)->paramtype))
 				*flags |= HAS_LOCAL | HAS_UNSHIPPABLE;
 			break;
@@ -298,7 +276,7 @@ classify_node(Node *node, Classification *found)
 				Const	   *constant = (Const *) node;
 
 				if (is_table_type(constant->consttype) ||
-					(is_catalog_type(constant->consttype) && !constant->constisnull &&
+					(rh_is_reg_type(constant->consttype) && !constant->constisnull &&
 					 DatumGetObjectId(constant->constvalue) >= FirstNormalObjectId))
 					*flags |= HAS_LOCAL | HAS_UNSHIPPABLE;
 				break;
@@ -363,7 +341,7 @@ is_plain_constant(Node *node)
 		node = (Node *) ((RelabelType *) node)->arg;
 	constant = (Const *) node;
 	return node != NULL && IsA(node, Const) && !constant->constisnull &&
-		constant->consttype < FirstNormalObjectId && !is_catalog_type(constant->consttype) &&
+		constant->consttype < FirstNormalObjectId && !rh_is_reg_type(constant->consttype) &&
 		get_typtype(constant->consttype) != TYPTYPE_PSEUDO;
 }
 

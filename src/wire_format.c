@@ -12,34 +12,12 @@
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "src/reg_types.h"
 #include "src/wire_format.h"
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-
-/* Types whose bytes are the OID of something in the catalog. */
-static bool
-names_object(Oid type)
-{
-	switch (type)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGCOLLATIONOID:
-			return true;
-		default:
-			return false;
-	}
-}
 
 /* A built-in base type with functions for both directions. */
 static bool
@@ -49,7 +27,7 @@ is_plain_binary(Oid type)
 	Form_pg_type form;
 	bool		safe;
 
-	if (type >= FirstNormalObjectId || names_object(type))
+	if (type >= FirstNormalObjectId || rh_is_reg_type(type))
 		return false;
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	if (!HeapTupleIsValid(tuple))
