@@ -12,7 +12,7 @@
  * Arguments of the job, as JSON:
  *	  relations			  OIDs of the tables that were named
  *	  keys				  their distribution columns, by number
- *	  all				  OIDs of those and of the tables that come along
+ *	  all				  OIDs of those and of the tables that come along, without partitions
  *	  colocate_with		  'default', 'none', or a qualified name
  *	  shard_count		  0: that of colocate_with
  *	  group				  the group that they join; 0: a new one
@@ -37,6 +37,7 @@
 #include "src/catalog.h"
 #include "src/distribute.h"
 #include "src/distribute_set.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "src/require.h"
 #include "storage/lock.h"
@@ -163,6 +164,23 @@ check_no_locks(List *set)
 	}
 }
 
+/* Are there tables with rows in its tree that have no replica identity? */
+static bool
+lacks_identity(Oid relid)
+{
+	ListCell   *lc;
+	bool		lacks = false;
+
+	foreach(lc, rh_partition_tree(relid, NoLock))
+	{
+		Relation	rel = relation_open(lfirst_oid(lc), AccessShareLock);
+
+		lacks = lacks || rh_distribute_lacks_identity(rel);
+		relation_close(rel, AccessShareLock);
+	}
+	return lacks;
+}
+
 /* What the user has not asked for, and should know. */
 static void
 say_what_comes(List *set)
@@ -172,19 +190,18 @@ say_what_comes(List *set)
 	foreach(lc, set)
 	{
 		RhSetTable *table = lfirst(lc);
-		Relation	rel = relation_open(table->relid, AccessShareLock);
 
+		if (table->is_partition)
+			continue;
 		if (OidIsValid(table->along_with))
 			ereport(NOTICE,
 					(errmsg("table \"%s\" is distributed too, because a foreign key connects it with \"%s\"",
-							RelationGetRelationName(rel), get_rel_name(table->along_with))));
-		if (rel->rd_rel->relreplident != REPLICA_IDENTITY_FULL &&
-			!OidIsValid(RelationGetReplicaIndex(rel)))
+							get_rel_name(table->relid), get_rel_name(table->along_with))));
+		if (lacks_identity(table->relid))
 			ereport(NOTICE,
 					(errmsg("table \"%s\" has no primary key and no other replica identity",
-							RelationGetRelationName(rel)),
+							get_rel_name(table->relid)),
 					 errdetail("Rows that are updated or deleted are logged whole for the time.")));
-		relation_close(rel, AccessShareLock);
 	}
 }
 
@@ -204,7 +221,7 @@ int8_array(List *set, bool named_only, bool keys)
 	{
 		RhSetTable *table = lfirst(lc);
 
-		if (!named_only || !OidIsValid(table->along_with))
+		if (!table->is_partition && (!named_only || !OidIsValid(table->along_with)))
 			values[count++] = Int64GetDatum(keys ? (int64) table->key : (int64) table->relid);
 	}
 	return construct_array(values, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);

@@ -371,8 +371,7 @@ static void
 describe_identity(RhTransfer *t, RhTransferTable *table, Relation shell)
 {
 	table->identity = shell->rd_rel->relreplident;
-	table->lacks_identity = !table->partitioned && table->identity != REPLICA_IDENTITY_FULL &&
-		!OidIsValid(RelationGetReplicaIndex(shell));
+	table->lacks_identity = rh_distribute_lacks_identity(shell);
 	if (t->spec->kind == RH_TRANSFER_TABLES)
 	{
 		Oid			types[] = {OIDOID};

@@ -34,7 +34,9 @@
 #include "src/catalog.h"
 #include "src/distribute.h"
 #include "src/distribute_set.h"
+#include "src/maintenance.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "src/table_locks.h"
 #include "src/transfer_lock.h"
@@ -113,6 +115,15 @@ read_request(const RhTransferSpec *spec)
  * Locks on the shells
  * ------------------------------------------------------------------------
  */
+
+/* The relation of a row. */
+static void
+add_relation(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **relids = arg;
+
+	*relids = lappend_oid(*relids, (Oid) strtoul(SPI_getvalue(row, desc, 1), NULL, 10));
+}
 
 /* Who holds a lock of a relation that conflicts with a mode, for waits_for. */
 static char *
@@ -278,10 +289,9 @@ static bool
 lacks_identity(Oid relid, char *own)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
-	bool		lacks;
+	bool		lacks = rh_distribute_lacks_identity(rel);
 
 	*own = rel->rd_rel->relreplident;
-	lacks = *own != REPLICA_IDENTITY_FULL && !OidIsValid(RelationGetReplicaIndex(rel));
 	table_close(rel, NoLock);
 	return lacks;
 }
@@ -347,22 +357,29 @@ write_table(const RhTransferSpec *spec, const RhSetTable *table)
 	CacheInvalidateRelcacheByRelid(table->relid);
 }
 
-/* In the catalog's transaction: an abort leaves none behind. */
+/*
+ * Of the tables that have rows; in the catalog's transaction: an abort leaves
+ * none behind.
+ */
 static void
 create_publication(RhTransfer *t, List *set)
 {
+	const char *prefix = " FOR TABLE ";
 	StringInfoData sql;
 	ListCell   *lc;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE PUBLICATION %s FOR TABLE ", t->name);
+	appendStringInfo(&sql, "CREATE PUBLICATION %s", t->name);
 	foreach(lc, set)
 	{
 		Oid			relid = ((RhSetTable *) lfirst(lc))->relid;
 
-		appendStringInfo(&sql, "%sONLY %s", lc == list_head(set) ? "" : ", ",
+		if (rh_is_partitioned(relid))
+			continue;
+		appendStringInfo(&sql, "%sONLY %s", prefix,
 						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
 													get_rel_name(relid)));
+		prefix = ", ";
 	}
 	(void) rh_catalog_write(sql.data, 0, NULL, NULL, NULL, NULL);
 }
@@ -499,22 +516,35 @@ rh_transit_enter(RhTransfer *t)
 	await_lockers(t, request.set);
 }
 
+/* Are the tables that the job has put into transit exactly those of the set? */
+static bool
+are_in_transit(const RhTransferSpec *spec, List *set)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(spec->job_id)};
+
+	rh_catalog_each("SELECT relation FROM rehouse.tables WHERE job_id = $1 AND state = 't'",
+					1, types, values, NULL, add_relation, &relids);
+	foreach(lc, set)
+		if (!list_member_oid(relids, ((RhSetTable *) lfirst(lc))->relid))
+			return false;
+	return list_length(relids) == list_length(set);
+}
+
 bool
 rh_transit_reenter(RhTransfer *t)
 {
 	TransitRequest request = lock_shells(t);
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(t->spec->job_id)};
-	bool		isnull;
-	int64		count;
+	bool		same;
 
 	lock_group(t->spec->colocation_id);
-	count = rh_catalog_int8("SELECT pg_catalog.count(*) FROM rehouse.tables"
-							" WHERE job_id = $1 AND state = 't'", 1, types, values, &isnull);
+	same = are_in_transit(t->spec, request.set);
 	rh_transfer_commit_xact();
 	MemoryContextSwitchTo(t->context);
 	rh_transfer_wait_for(t, NULL);
-	return count == list_length(request.set);
+	return same;
 }
 
 /* ------------------------------------------------------------------------
@@ -552,8 +582,10 @@ rh_transit_leave(const RhTransferSpec *spec)
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(spec->job_id)};
 
+	/* in the order in which DDL locks them */
 	rh_catalog_each("SELECT relation, own_identity FROM rehouse.tables"
-					" WHERE job_id = $1 AND state = 't' ORDER BY relation",
+					" WHERE job_id = $1 AND state = 't' ORDER BY (SELECT pg_catalog.count(*)"
+					" FROM pg_catalog.pg_partition_ancestors(relation)), relation",
 					1, types, values, NULL, leave_table, NULL);
 	(void) rh_catalog_modify("DELETE FROM rehouse.tables WHERE job_id = $1 AND state = 't'",
 							 1, types, values, NULL, NULL);
@@ -591,7 +623,11 @@ rh_transit_switch(RhTransfer *t)
 	for (int i = 0; i < t->ntables; i++)
 		switch_table(t, &t->tables[i]);
 	for (int i = 0; i < t->ntables; i++)
+	{
 		rh_distribute_disable_ri_triggers(t->tables[i].shell);
+		if (t->tables[i].partitioned && !t->tables[i].is_partition)
+			rh_estimates_sum(t->tables[i].shell);
+	}
 }
 
 void

@@ -48,6 +48,9 @@ extern AttrNumber rh_distribute_check_key(Relation rel, const char *column);
 extern void rh_distribute_check_foreign_keys(Relation rel, AttrNumber key, int32 colocation_id,
 											 List *together, AttrNumber (*key_of) (Oid relid));
 
+/* Would its UPDATEs and DELETEs not be in the log in a form that a transfer can follow? */
+extern bool rh_distribute_lacks_identity(Relation rel);
+
 /*
  * The triggers by which PostgreSQL enforces foreign keys fire on the shards:
  * switch them off on a shell whose foreign keys, and those to it, are between

@@ -179,6 +179,15 @@ refuse_in_transit(Relation rel)
 					 (long long) job_id, (long long) job_id)));
 }
 
+/* A partitioned table has no rows, so it needs none. */
+bool
+rh_distribute_lacks_identity(Relation rel)
+{
+	return rel->rd_rel->relkind == RELKIND_RELATION &&
+		rel->rd_rel->relreplident != REPLICA_IDENTITY_FULL &&
+		!OidIsValid(RelationGetReplicaIndex(rel));
+}
+
 void
 rh_distribute_check_owner(Oid relid)
 {

@@ -10,6 +10,9 @@
  * foreign key that leads to it: the column that it matches with the key.
  * Tables in shards already, and reference tables, end the search.
  *
+ * A partition tree goes as a whole: a foreign key from or to one of its tables
+ * counts as one of the topmost.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -23,10 +26,11 @@
 #include "shmem/map.h"
 #include "src/distribute.h"
 #include "src/distribute_set.h"
+#include "src/partition.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-/* A foreign key of the database. */
+/* A foreign key of the database, between topmost tables. */
 typedef struct Edge
 {
 	char		name[NAMEDATALEN];
@@ -54,7 +58,7 @@ find_table(List *set, Oid relid)
 static List *
 add_table(List *set, Oid relid, AttrNumber key, Oid along_with)
 {
-	RhSetTable *table = palloc(sizeof(RhSetTable));
+	RhSetTable *table = palloc0(sizeof(RhSetTable));
 
 	table->relid = relid;
 	table->key = key;
@@ -77,7 +81,21 @@ rh_distribute_set_add(List *set, Oid relid, AttrNumber key)
  * ------------------------------------------------------------------------
  */
 
-/* All foreign keys between different tables, of all tables. */
+/* The topmost table of one end's tree; the columns become its own. */
+static Oid
+lift_end(Oid relid, AttrNumber *columns, int nkeys)
+{
+	Oid			root = rh_partition_root(relid);
+
+	for (int i = 0; i < nkeys && root != relid; i++)
+		columns[i] = get_attnum(root, get_attname(relid, columns[i], false));
+	return root;
+}
+
+/*
+ * All foreign keys between different tables, of all tables; but not those that
+ * partitions have because their partitioned table has one.
+ */
 static List *
 read_edges(void)
 {
@@ -91,15 +109,16 @@ read_edges(void)
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 		Edge	   *edge;
 
-		if (form->contype != CONSTRAINT_FOREIGN || form->conrelid == form->confrelid)
+		if (form->contype != CONSTRAINT_FOREIGN || OidIsValid(form->conparentid))
 			continue;
 		edge = palloc(sizeof(Edge));
 		strlcpy(edge->name, NameStr(form->conname), NAMEDATALEN);
-		edge->from = form->conrelid;
-		edge->to = form->confrelid;
 		DeconstructFkConstraintRow(tuple, &edge->nkeys, edge->from_columns, edge->to_columns,
 								   NULL, NULL, NULL, NULL, NULL);
-		edges = lappend(edges, edge);
+		edge->from = lift_end(form->conrelid, edge->from_columns, edge->nkeys);
+		edge->to = lift_end(form->confrelid, edge->to_columns, edge->nkeys);
+		if (edge->from != edge->to)
+			edges = lappend(edges, edge);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
@@ -149,6 +168,22 @@ add_neighbours(List *set, List *edges, const RhSetTable *table)
 	return set;
 }
 
+/* Append the partitions of a table that has some; the key has one name in all of them. */
+static List *
+add_partitions(List *set, const RhSetTable *table)
+{
+	const char *key = get_attname(table->relid, table->key, false);
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_tree(table->relid, NoLock))
+		if (find_table(set, lfirst_oid(lc)) == NULL)
+		{
+			set = add_table(set, lfirst_oid(lc), get_attnum(lfirst_oid(lc), key), table->relid);
+			((RhSetTable *) llast(set))->is_partition = true;
+		}
+	return set;
+}
+
 List *
 rh_distribute_set_close(List *set)
 {
@@ -156,6 +191,8 @@ rh_distribute_set_close(List *set)
 
 	for (int i = 0; i < list_length(set); i++)
 		set = add_neighbours(set, edges, list_nth(set, i));
+	for (int i = 0; i < list_length(set); i++)
+		set = add_partitions(set, list_nth(set, i));
 	return set;
 }
 
@@ -197,13 +234,7 @@ check_table(const RhSetTable *table, RhColocationRequest *request)
 	Relation	rel = relation_open(table->relid, AccessShareLock);
 	char	   *column;
 
-	rh_distribute_check_table(rel, false);
-	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot distribute partitioned table \"%s\" concurrently",
-						RelationGetRelationName(rel)),
-				 errhint("Use create_distributed_table(), which keeps writers waiting while it copies.")));
+	rh_distribute_check_table(rel, table->is_partition);
 	column = get_attname(table->relid, table->key, false);
 	(void) rh_distribute_check_key(rel, column);
 	check_key_type(table, TupleDescAttr(rel->rd_att, table->key - 1), request);

@@ -19,7 +19,9 @@ typedef struct RhSetTable
 	Oid			relid;
 	AttrNumber	key;
 	Oid			along_with;		/* not asked for: a foreign key connects it with
-								 * this one; InvalidOid: asked for */
+								 * this one, or it is a partition of it, at
+								 * whatever depth; InvalidOid: asked for */
+	bool		is_partition;	/* which of the two */
 } RhSetTable;
 
 /* Append a table that was asked for; one that is in the set already is an error. */
@@ -28,7 +30,8 @@ extern List *rh_distribute_set_add(List *set, Oid relid, AttrNumber key);
 /*
  * Append all local tables that foreign keys connect with those of the set, in
  * either direction, each with the column that its foreign key matches with the
- * other's key; there is an error for a foreign key that does not.
+ * other's key; there is an error for a foreign key that does not.  Then all
+ * partitions of those that are partitioned.
  */
 extern List *rh_distribute_set_close(List *set);
 

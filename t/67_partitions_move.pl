@@ -6,31 +6,7 @@ use warnings;
 use Test::More;
 use TransferTest;
 
-# The load's tables, partitioned: by a range of the key's other column, with the
-# columns of partitions in other orders; without any key, so that rows go from
-# partition to partition; and one that references the first.
-my $test = TransferTest->new(schema => <<'SQL');
-CREATE TYPE mood AS ENUM ('sad', 'happy');
-CREATE TABLE a (k int, id bigint, n numeric, m mood, big text, PRIMARY KEY (k, id)) PARTITION BY RANGE (id);
-CREATE TABLE a_negative PARTITION OF a FOR VALUES FROM (MINVALUE) TO (0);
-CREATE TABLE a_first (big text, gone int, m mood, n numeric, id bigint NOT NULL, k int NOT NULL, CONSTRAINT "first's key" PRIMARY KEY (k, id));
-ALTER TABLE a_first DROP COLUMN gone;
-ALTER TABLE a ATTACH PARTITION a_first FOR VALUES FROM (0) TO (150);
-CREATE TABLE a_rest PARTITION OF a DEFAULT PARTITION BY HASH (k);
-CREATE TABLE a_rest_0 PARTITION OF a_rest FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-CREATE TABLE a_rest_1 PARTITION OF a_rest FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-CREATE TABLE b (k int NOT NULL, id bigint, t text, f float8) PARTITION BY LIST (t);
-CREATE TABLE b_new PARTITION OF b FOR VALUES IN ('new');
-CREATE TABLE b_rest PARTITION OF b DEFAULT;
-CREATE INDEX ON b (k, id);
-CREATE TABLE c (k int, id bigint, PRIMARY KEY (k, id), FOREIGN KEY (k, id) REFERENCES a) PARTITION BY HASH (id);
-CREATE TABLE c_0 PARTITION OF c FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-CREATE TABLE c_1 PARTITION OF c FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-CREATE TRIGGER nothing BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION nothing();
-CREATE TABLE ledger (k int, id bigint PRIMARY KEY);
-CREATE SEQUENCE ids;
-SQL
+my $test = TransferTest->new(partitioned => 1);
 my $c = $test->coordinator;
 my $alike = sub {
 	is($c->query("SELECT string_agg(relid::text || ' ' || d, E'\\n') FROM unnest('{a,b,c}'::regclass[]) r, pg_partition_tree(r) p, t.shard_differences(p.relid) d"),

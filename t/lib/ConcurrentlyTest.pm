@@ -3,7 +3,7 @@ package ConcurrentlyTest;
 # Tables under load, distributed with an accident at a debug point: what the
 # tests of distributing while tables are used share.
 #
-#   my $test = ConcurrentlyTest->new;
+#   my $test = ConcurrentlyTest->new;                     # partitioned => 1, as there
 #   $test->distribute_with('transfer-slot', 'fatal');     # several tests each
 #   $test->end;
 #
@@ -19,8 +19,8 @@ my $CALL = "rehouse.distribute_concurrently(ARRAY['a', 'b']::regclass[], ARRAY['
 
 sub new
 {
-	my ($class) = @_;
-	return TransferTest::new($class, local => 1, coordinator => { 'rehouse.shard_count' => 4 });
+	my ($class, %args) = @_;
+	return TransferTest::new($class, %args, local => 1, coordinator => { 'rehouse.shard_count' => 4 });
 }
 
 # Hold the load up while something is done.
@@ -50,7 +50,7 @@ sub coordinator_is_clean
 	my ($self, $what) = @_;
 	is($self->coordinator->query(
 			"SELECT 'in transit ' || relation::regclass FROM rehouse.tables WHERE state = 't'"
-			  . " UNION ALL SELECT 'identity ' || oid::regclass FROM pg_class WHERE relname IN ('a', 'b', 'c') AND relreplident <> 'd'"),
+			  . " UNION ALL SELECT 'identity ' || oid::regclass FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relreplident <> 'd'"),
 		'', "$what: nothing is left on the coordinator");
 	return;
 }
@@ -59,7 +59,8 @@ sub coordinator_is_clean
 sub is_distributed
 {
 	my ($self, $what) = @_;
-	is($self->coordinator->query('SELECT count(*) FROM citus_tables'), '3', "$what: the tables are distributed");
+	is($self->coordinator->query(q{SELECT string_agg(relid::text, ' ') FROM unnest('{a,b,c}'::regclass[]) r, pg_partition_tree(r)
+		WHERE relid NOT IN (SELECT table_name FROM citus_tables)}), '', "$what: the tables are distributed");
 	$self->nothing_left($what);
 	$self->coordinator_is_clean($what);
 	$self->rows_are_right($what);
@@ -87,10 +88,10 @@ sub make_local
 	return;
 }
 
-# Distribute with a point armed; it must get done in spite of it.
+# Distribute with a point armed; it must get done in spite of it.  Then there may be more to look at.
 sub distribute_with
 {
-	my ($self, $point, $action) = @_;
+	my ($self, $point, $action, $look) = @_;
 	my $c = $self->coordinator;
 	my $what = "$action at $point";
 	$c->query("SELECT rehouse.debug_arm('$point', '$action')");
@@ -98,6 +99,7 @@ sub distribute_with
 	my ($state) = $self->await_move;
 	is($state, 'done', "$what: it gets done") or diag($c->query('SELECT s FROM rehouse.job_steps s ORDER BY step_id DESC LIMIT 1'));
 	$self->is_distributed($what);
+	$look->($what) if $look;
 	$c->query("SELECT rehouse.debug_disarm('$point')");
 	$self->make_local;
 	return;

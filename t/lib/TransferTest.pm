@@ -3,7 +3,7 @@ package TransferTest;
 # A bucket under load, moved with an accident at a debug point: what the tests
 # of transfers share.
 #
-#   my $test = TransferTest->new;                    # schema => other tables of the same names
+#   my $test = TransferTest->new;                    # partitioned => 1: the tables are
 #   $test->move_with('transfer-slot', 'fatal');      # several tests each
 #   $test->end;
 #
@@ -26,6 +26,32 @@ CREATE TABLE a (k int, id bigint, n numeric, m mood, big text, PRIMARY KEY (k, i
 CREATE TABLE b (k int NOT NULL, id bigint, t text, f float8);
 CREATE INDEX ON b (k, id);
 CREATE TABLE c (k int, id bigint, PRIMARY KEY (k, id), FOREIGN KEY (k, id) REFERENCES a);
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER nothing BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE TABLE ledger (k int, id bigint PRIMARY KEY);
+CREATE SEQUENCE ids;
+SQL
+
+# The same tables, partitioned: by a range of the key's other column, with the
+# columns of partitions in other orders; without any key, so that rows go from
+# partition to partition; and one that references the first.
+my $PARTITIONED = <<'SQL';
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE TABLE a (k int, id bigint, n numeric, m mood, big text, PRIMARY KEY (k, id)) PARTITION BY RANGE (id);
+CREATE TABLE a_negative PARTITION OF a FOR VALUES FROM (MINVALUE) TO (0);
+CREATE TABLE a_first (big text, gone int, m mood, n numeric, id bigint NOT NULL, k int NOT NULL, CONSTRAINT "first's key" PRIMARY KEY (k, id));
+ALTER TABLE a_first DROP COLUMN gone;
+ALTER TABLE a ATTACH PARTITION a_first FOR VALUES FROM (0) TO (150);
+CREATE TABLE a_rest PARTITION OF a DEFAULT PARTITION BY HASH (k);
+CREATE TABLE a_rest_0 PARTITION OF a_rest FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE a_rest_1 PARTITION OF a_rest FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE b (k int NOT NULL, id bigint, t text, f float8) PARTITION BY LIST (t);
+CREATE TABLE b_new PARTITION OF b FOR VALUES IN ('new');
+CREATE TABLE b_rest PARTITION OF b DEFAULT;
+CREATE INDEX ON b (k, id);
+CREATE TABLE c (k int, id bigint, PRIMARY KEY (k, id), FOREIGN KEY (k, id) REFERENCES a) PARTITION BY HASH (id);
+CREATE TABLE c_0 PARTITION OF c FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE c_1 PARTITION OF c FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER nothing BEFORE INSERT ON c FOR EACH ROW EXECUTE FUNCTION nothing();
 CREATE TABLE ledger (k int, id bigint PRIMARY KEY);
@@ -68,7 +94,7 @@ sub new
 		restart_after_crash => 'on', %{ $args{coordinator} || {} } })->add_nodes;
 	my $self = bless { cluster => $cluster, coordinator => $cluster->coordinator,
 		errors => $cluster->dir . '/load-errors', stop => $cluster->dir . '/load-stop' }, $class;
-	$self->{coordinator}->query($args{schema} || $TABLES);
+	$self->{coordinator}->query($args{partitioned} ? $PARTITIONED : $TABLES);
 	$self->{coordinator}->query($DISTRIBUTE) unless $args{local};
 	$self->start_load;
 	$self->{coordinator}->poll('SELECT count(*) > 20 FROM ledger');
