@@ -70,7 +70,7 @@ for my $point (@points)
 	$c->query("SELECT rehouse.debug_arm('$point->[0]', 'exit')");
 	my ($status) = $c->try(work() . ' COMMIT');
 	isnt($status, 0, "$point->[0]: the session is gone");
-	$c->poll('SELECT true');
+	$c->wait_recovered;
 	settled("$point->[0], backend killed", $point->[1]);
 }
 
@@ -114,7 +114,7 @@ for my $point (@points)
 # nobody has to ask: the keeper finishes it
 $c->query("SELECT rehouse.debug_arm('commit-before-commit-prepared', 'exit')");
 $c->try(work() . ' COMMIT');
-$c->poll('SELECT true');
+$c->wait_recovered;
 $c->poll(q{SELECT count(*) = 0 FROM run_command_on_workers('SELECT count(*) FROM pg_prepared_xacts') WHERE result <> '0'}, 't', 60);
 is(rows_on_nodes(), 20, 'the keeper has committed it');
 $c->poll('SELECT count(*) = 0 FROM rehouse.commit_decisions');

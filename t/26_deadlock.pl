@@ -3,7 +3,6 @@ use strict;
 use warnings;
 use Test::More;
 use RehouseCluster;
-use Time::HiRes 'time';
 
 my $cluster = RehouseCluster->new(workers => 2, coordinator => { deadlock_timeout => '300ms' })->add_nodes;
 my $c = $cluster->coordinator;
@@ -24,14 +23,11 @@ sub cycle
 	my @sessions = map { $c->session } 1 .. @steps / 2;
 	my $count = @sessions;
 	for my $i (0 .. $count - 1) { $sessions[$i]->query("BEGIN; $steps[$i]"); }
-	my $start = time;
 	$sessions[$_]->send("$steps[$count + $_]; COMMIT") for 0 .. $count - 1;
 	my @messages = map { ($_->finish(30))[1] } @sessions;
-	my $seconds = time - $start;
 	my @failed = grep { /40P01/ } @messages;
 	is(scalar @failed, 1, "$name: one gives way") or diag(@messages);
 	like($failed[0] // '', qr/deadlock detected.*Process \d+ waits for process \d+ on node "127.0.0.1:\d+"/s, "$name: and says why");
-	cmp_ok($seconds, '<', 10, "$name: soon");
 	return;
 }
 

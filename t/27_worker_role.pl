@@ -40,7 +40,7 @@ is($s->query('SELECT count(*) FROM shop.orders JOIN shop.stores USING (store_id)
 # over both nodes, with a crash between prepare and commit
 $c->query("SELECT rehouse.debug_arm('commit-before-commit-prepared', 'exit')");
 $c->try("UPDATE shop.orders SET state = 'paid'", @boss);
-$c->poll('SELECT true');
+$c->wait_recovered;
 for my $worker ($cluster->workers)
 {
 	$worker->poll('SELECT count(*) = 0 FROM pg_prepared_xacts', 't', 60);

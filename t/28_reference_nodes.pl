@@ -41,7 +41,7 @@ for my $point (
 	my ($name, $committed) = @$point;
 	$c->query("SELECT rehouse.debug_arm('$name', 'exit')");
 	$c->try(sprintf $change, ++$id);
-	$c->poll('SELECT true');
+	$c->wait_recovered;
 	same("killed at $name");
 	is($c->query("SELECT count(*) FROM kinds WHERE id = $id"), $committed, $committed ? 'committed' : 'rolled back');
 }
@@ -141,12 +141,12 @@ for my $point ('reference-copied', 'commit-before-commit')
 {
 	$c->query("SELECT rehouse.debug_arm('$point', 'exit')");
 	$c->try("SELECT citus_activate_node('127.0.0.1', " . $cluster->worker(3)->port . ')');
-	$c->poll('SELECT true');
+	$c->wait_recovered;
 	same("killed at $point");
 }
 $c->query("SELECT rehouse.debug_arm('commit-before-commit-prepared', 'exit')");
 $c->try("SELECT citus_activate_node('127.0.0.1', " . $cluster->worker(3)->port . ')');
-$c->poll('SELECT true');
+$c->wait_recovered;
 $nodes = 3;
 same('killed after the decision');
 $c->query('UPDATE kinds SET n = 8');

@@ -150,7 +150,7 @@ for my $case (['distribute-end', "SELECT create_distributed_table('b', 'k')"], [
 	$c->query("SELECT rehouse.debug_arm('$point', 'exit')");
 	my ($status) = $c->try($sql);
 	isnt($status, 0, "killed at $point");
-	$c->poll('SELECT true');
+	$c->wait_recovered;
 	is($c->query("SELECT count(*) FROM rehouse.tables WHERE relation = 'b'::regclass"), '0');
 	is($c->query("SELECT sum(row_count) FROM t.shard_rows('grandchild')"), $before, 'and nothing has happened');
 	is($c->query("CALL t.wait_clean(); SELECT count(*) FROM t.leftovers()"), '0', 'nothing left on any node');

@@ -57,7 +57,7 @@ for my $point ('concurrent-shard', 'concurrent-shell')
 
 	arm($point, 'exit');
 	eval { $c->query('CREATE INDEX CONCURRENTLY i ON a (x)') };
-	$c->poll('SELECT true');
+	$c->wait_recovered;
 	is_right("a crash at $point", 'i', 0);
 }
 
@@ -91,14 +91,14 @@ for my $command ('REINDEX INDEX CONCURRENTLY i', 'REINDEX TABLE CONCURRENTLY a')
 {
 	arm('concurrent-shard', 'exit');
 	eval { $c->query($command) };
-	$c->poll('SELECT true');
+	$c->wait_recovered;
 	is_right("a crash in $command", 'i', 4);
 }
 
 # ---- DROP INDEX: gone from the shell, it goes from everywhere ----
 arm('concurrent-dropped', 'exit');
 eval { $c->query('DROP INDEX CONCURRENTLY i') };
-$c->poll('SELECT true');
+$c->wait_recovered;
 is_right('a crash in DROP INDEX', 'i', 0);
 $c->query('CREATE INDEX CONCURRENTLY i ON a (x)');
 $cluster->worker(2)->kill9;

@@ -74,7 +74,7 @@ for my $case (
 	$c->query("SELECT rehouse.debug_arm('$point', '$action')");
 	my ($status) = $c->try($call);
 	isnt($status, 0, "$action at $point");
-	$c->poll('SELECT true');
+	$c->wait_recovered if $action eq 'exit';
 	$c->query("SELECT rehouse.debug_disarm('$point')");
 	is($c->query('SELECT (SELECT count(*) FROM a), (SELECT sum(v) FROM a), (SELECT count(*) FROM child JOIN a USING (k, o)), (SELECT max(shard_count) FROM citus_tables)'), $before, 'everything is as it was');
 	is($c->query("SELECT count(*), (SELECT distribution_column FROM citus_tables WHERE table_name = 'lone'::regclass) FROM lone WHERE k BETWEEN 1 AND 100"), '100|k');

@@ -296,6 +296,22 @@ sub log_text
 	return <$file> // '';
 }
 
+# Wait until the server has started again after the crash of one of its processes, which is under way: the
+# client may see the end of its connection before the postmaster does, and another be let in until then.
+sub wait_recovered
+{
+	my ($self) = @_;
+	my $crashes = sub { scalar(() = $self->log_text =~ /all server processes terminated; reinitializing/g) };
+	my $deadline = time + 60;
+	while ($crashes->() <= ($self->{crashes} // 0))
+	{
+		die "$self->{name}: no crash to recover from\n" if time > $deadline;
+		sleep 0.02;
+	}
+	$self->{crashes} = $crashes->();
+	return $self->poll('SELECT true');
+}
+
 sub log_size { return -s $_[0]->logfile || 0; }
 
 # Wait until the log, from an offset on, matches.
