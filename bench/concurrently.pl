@@ -2,8 +2,9 @@
 # The seconds that distributing orders and line_items online takes, foreign keys in place, as a ratio to a raw
 # binary COPY pipe of the same rows from the coordinator to a worker and the building of their primary keys there.
 #
-# concurrently.pl [--scale F] [--rounds N] [--load]
-#   --load     create_orders runs meanwhile: then also the longest call
+# concurrently.pl [--scale F] [--rounds N] [--load [--clients N] [--batch N]] [--all]
+#   --load     create_orders runs meanwhile (2 clients, 20 orders per call): then also the longest call
+#   --all      stores and products are local too, and come along
 
 use strict;
 use warnings;
@@ -12,8 +13,9 @@ use Time::HiRes qw(time sleep);
 use RehouseCluster;
 use Tailspin;
 
-my ($scale, $rounds, $loaded) = (0.25, 3, 0);
-GetOptions('scale=f' => \$scale, 'rounds=i' => \$rounds, 'load' => \$loaded) or exit 2;
+my ($scale, $rounds, $loaded, $clients, $batch, $all) = (0.25, 3, 0, 2, 20, 0);
+GetOptions('scale=f' => \$scale, 'rounds=i' => \$rounds, 'load' => \$loaded, 'clients=i' => \$clients, 'batch=i' => \$batch,
+	'all' => \$all) or exit 2;
 my $work = $ENV{REHOUSE_WORK};
 $ENV{REHOUSE_TEMPLATE} = "$work/template";
 RehouseServer::make_template($ENV{REHOUSE_TEMPLATE}) unless -d $ENV{REHOUSE_TEMPLATE};
@@ -24,24 +26,25 @@ my $c = $cluster->coordinator;
 Tailspin::generate($c, scale => $scale);
 my %keys = (orders => 'store_id, order_id', line_items => 'store_id, line_item_id');
 my $bytes = $c->query("SELECT sum(pg_table_size(t)) FROM unnest(ARRAY['orders', 'line_items']::regclass[]) t");
-$c->query("SELECT create_distributed_table('$_', 'store_id')") for qw(stores products);
+my @first = $all ? () : qw(stores products);
+$c->query("SELECT create_distributed_table('$_', 'store_id')") for @first;
 
 my (@calls, @floors, %phases);
 for my $round (1 .. $rounds)
 {
 	push @floors, floor_seconds();
-	my $load = $loaded ? Tailspin::start_load($c, dir => $cluster->dir, batch => 20, have_function => $round > 1, name => "load-$round") : undef;
+	my $load = $loaded ? Tailspin::start_load($c, dir => $cluster->dir, clients => $clients, batch => $batch, have_function => $round > 1, name => "load-$round") : undef;
 	sleep 1 if $load;
 	push @calls, call_seconds();
 	if ($load)
 	{
 		my %figures = $load->stop_load;
-		printf "  %d calls of create_orders(20), longest %.0f ms, mean %.0f ms; errors: %d\n",
+		printf "  %d calls of create_orders($batch), longest %.0f ms, mean %.0f ms; errors: %d\n",
 		  $figures{transactions}, 1000 * $figures{longest}, 1000 * $figures{mean}, scalar @{ $figures{errors} };
 	}
 	$c->query('CALL t.wait_clean()');
 	$c->query("SELECT undistribute_table('stores', cascade_via_foreign_keys => true)") if $round < $rounds;
-	$c->query("SELECT create_distributed_table('$_', 'store_id')") for $round < $rounds ? qw(stores products) : ();
+	$c->query("SELECT create_distributed_table('$_', 'store_id')") for $round < $rounds ? @first : ();
 }
 my ($call, $floor) = map { (sort { $a <=> $b } @$_)[ $#$_ / 2 ] } \@calls, \@floors;
 printf "distributing %.1f MB online: %.2f s; raw binary COPY and the primary keys: %.2f s; ratio %.2f (median of %d)\n",
@@ -56,7 +59,7 @@ sub call_seconds
 	my $look = $c->session;
 	my ($begin, $last, $phase) = (time, time, 'asking');
 	%phases = ();
-	$session->send("SELECT create_distributed_table_concurrently('orders', 'store_id', colocate_with => 'stores')");
+	$session->send("SELECT create_distributed_table_concurrently('orders', 'store_id', colocate_with => '" . ($all ? 'default' : 'stores') . "')");
 	while ($session->busy)
 	{
 		my $now = $look->query("SELECT coalesce(max(phase), '') FROM rehouse.processes() WHERE step_id IS NOT NULL") || $phase;

@@ -219,7 +219,7 @@ open_link(int32 node_id)
 	rh_transfer_commit_xact();
 	MemoryContextSwitchTo(caller);
 	PQclear(rh_link_exec(link, "SET client_min_messages = error; SET search_path = pg_catalog;"
-						 " SET statement_timeout = 0", 0));
+						 " SET statement_timeout = 0; " RH_DURABLE_COMMITS, 0));
 	return link;
 }
 

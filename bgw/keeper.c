@@ -188,6 +188,10 @@ rh_keeper_connect(Oid database, const char *name)
 	pgstat_report_appname(name);
 	for (int i = 0; i < lengthof(settings); i++)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+
+	/* what is written down here comes before what is done on nodes, after a crash too */
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+		SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 /* The owner of the extension in this database, or InvalidOid without one. */

@@ -160,7 +160,8 @@ static const char session_settings[] =
 	" SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;"
 	" SET default_transaction_isolation = 'read committed';"
 	" SET default_transaction_read_only = off; SET client_min_messages = error;"
-	" SET row_security = off";	/* rather an error than rows that a policy hides */
+	" SET row_security = off;"	/* rather an error than rows that a policy hides */
+	RH_DURABLE_COMMITS;
 
 /*
  * Connect to a node, as a session that carries the transfer's name, by which

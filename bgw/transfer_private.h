@@ -144,6 +144,14 @@ typedef struct RhTransfer
 	bool		may_yield;		/* holds the group's lock, and may give it up */
 } RhTransfer;
 
+/*
+ * For a session on a node: what is committed there is durable, as what we do next
+ * relies on it (the source's log may go, a row of rehouse.cleanup is deleted).
+ */
+#define RH_DURABLE_COMMITS \
+	"SELECT pg_catalog.set_config('synchronous_commit', 'local', false)" \
+	" WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
+
 /* Thrown inside a run when DDL waits; caught by rh_transfer_run alone. */
 #define RH_ERRCODE_YIELD MAKE_SQLSTATE('R', 'H', '0', '0', '1')
 

@@ -121,4 +121,32 @@ for my $point (qw(transfer-slot transfer-analyzed))
 }
 
 $test->end;
+
+# a node that does not wait for its log to be written: what the source has been told
+# that it may forget is there after a crash all the same
+{
+	my ($home, $source, $target) = ($node_of->(), $worker_of->($node_of->()), $worker_of->(3 - $node_of->()));
+	$target->query('ALTER SYSTEM SET synchronous_commit = off');
+	$target->query('SELECT pg_reload_conf()');
+	$target->poll("SELECT current_setting('synchronous_commit') = 'off'");
+	$arm->('transfer-cutover-begin', 'wait');
+	$test->start_move;
+	$await->('transfer-cutover-begin');
+	$target->query('CHECKPOINT');
+	kill 'STOP', $target->query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
+	my $writer = $c->session;
+	$writer->query("BEGIN; INSERT INTO d VALUES ($key, 6)");
+	$disarm->('transfer-cutover-begin');
+	$waits_for->('process ' . $writer->backend_pid);
+	$c->query("INSERT INTO d VALUES ($key, 7)");
+	my $written = $source->query('SELECT pg_current_wal_lsn()');
+	$source->poll("SELECT confirmed_flush_lsn >= '$written' FROM pg_replication_slots");
+	$target->kill9;
+	$target->start;
+	$writer->query('COMMIT');
+	is(($test->await_move)[0], 'done', 'a crash of the target: the move is done after it');
+	isnt($node_of->(), $home, 'a crash of the target: the bucket has moved');
+	is($c->query("SELECT string_agg(v::text, ',' ORDER BY v) FROM d WHERE k = $key AND v > 5"), '6,7', 'a crash of the target: the rows are there');
+	$test->nothing_left('a crash of the target');
+}
 done_testing();
