@@ -11,7 +11,8 @@
  *	  2. SHARE UPDATE EXCLUSIVE on the source's tables, so that no vacuum and no
  *		 TRUNCATE comes in between; then the lag again; then on the targets'
  *	  3. the gate, exclusively: tried without queueing while the stream goes on,
- *		 at last by queueing for rehouse.cutover_lock_timeout
+ *		 at last by queueing for rehouse.cutover_lock_timeout; but never behind a
+ *		 transaction that was there all the time: its end is waited for first
  *	  4. with the gate: EXCLUSIVE on the source's tables (what the gate can't
  *		 know shows here: orphaned statements, undecided branches), a marker, the
  *		 stream up to it, committed on all targets
@@ -51,6 +52,8 @@
 #define PRELOCK_TIMEOUT_MS	2000
 #define GATE_POLL_MS		10
 #define GATE_POLL_ROUNDS	60
+#define LONG_POLL_MS		5	/* for the end of a long transaction */
+#define LONG_WAIT_MS		5000
 #define FENCE_NAME			"rehouse_moved"
 
 static bool
@@ -200,26 +203,89 @@ is_close(RhTransfer *t)
 	return false;
 }
 
-/* "process 123 (INSERT ..)": one of those who hold the gate. */
-static char *
+/* "writers of bucket 7: process 123 (INSERT ..)": say that it waits for one of those who hold the gate. */
+static void
 name_gate_holder(RhTransfer *t)
 {
+	MemoryContext caller = CurrentMemoryContext;
+	const char *subject = rh_transfer_subject(t->spec);
+	char	   *holder = psprintf("writers of %s", subject);
 	int		   *pids;
 	int			count = 0;
 
+	rh_transfer_start_xact();
 	for (int g = 0; count == 0 && g < Max(t->ngates, 1); g++)
 		count = rh_gate_holders(t->spec->colocation_id, t->ngates > 0 ? t->gates[g] : 0, &pids);
+	MemoryContextSwitchTo(caller);
 	for (int i = 0; i < count; i++)
-	{
-		const char *activity;
+		if (pids[i] != MyProcPid)
+		{
+			holder = psprintf("writers of %s: process %d (%.60s)", subject, pids[i],
+							  pgstat_get_backend_current_activity(pids[i], false));
+			break;
+		}
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	rh_transfer_wait_for(t, holder);
+}
 
-		if (pids[i] == MyProcPid)
-			continue;
-		activity = pgstat_get_backend_current_activity(pids[i], false);
-		return psprintf("writers of %s: process %d (%.60s)", rh_transfer_subject(t->spec), pids[i],
-						activity);
+/* Stream, or sleep, for a moment of a wait for the gate. */
+static void
+wait_a_moment(RhTransfer *t, long ms)
+{
+	if (t->stream_open)
+		(void) rh_changes_pump(t, ms, false);
+	else
+		rh_transfer_pause(t, ms);
+}
+
+/*
+ * Try for the gate once, queueing nowhere.  False: no transaction is open, and
+ * holders gets the transactions that have it, unless it has some.
+ */
+static bool
+try_gate(RhTransfer *t, instr_time *pause, VirtualTransactionId **holders)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	rh_transfer_start_xact();
+	INSTR_TIME_SET_CURRENT(*pause);
+	if (rh_gate_try_exclusive(t->spec->colocation_id, t->gates, t->ngates))
+		return true;
+	MemoryContextSwitchTo(caller);
+	if (*holders == NULL)
+		*holders = rh_gate_transactions(t->spec->colocation_id, t->gates, t->ngates);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	return false;
+}
+
+/* Does one of these transactions still run? */
+static bool
+any_running(const VirtualTransactionId *vxids)
+{
+	for (; VirtualTransactionIdIsValid(*vxids); vxids++)
+		if (!VirtualXactLock(*vxids, false))
+			return true;
+	return false;
+}
+
+/*
+ * Wait for the end of transactions, for a while.  They have been there during
+ * all tries: to queue behind long ones would gain nothing, and cost every other
+ * writer of the bucket as much time.  Their end is the moment to queue: where one
+ * long transaction follows the other, the only one.
+ */
+static bool
+outlast(RhTransfer *t, const VirtualTransactionId *holders)
+{
+	for (int waited = 0; any_running(holders); waited += LONG_POLL_MS)
+	{
+		if (waited >= LONG_WAIT_MS)
+			return false;
+		wait_a_moment(t, LONG_POLL_MS);
 	}
-	return psprintf("writers of %s", rh_transfer_subject(t->spec));
+	return true;
 }
 
 /*
@@ -229,31 +295,28 @@ name_gate_holder(RhTransfer *t)
 static bool
 enter_gate(RhTransfer *t, instr_time *pause)
 {
-	char	   *holder;
 	MemoryContext caller = CurrentMemoryContext;
+	VirtualTransactionId *holders = NULL;
 
 	for (int i = 0; i < GATE_POLL_ROUNDS; i++)
 	{
+		if (try_gate(t, pause, &holders))
+			return true;
+		wait_a_moment(t, GATE_POLL_MS);
+	}
+	if (any_running(holders))
+		name_gate_holder(t);
+	if (outlast(t, holders))
+	{
 		rh_transfer_start_xact();
 		INSTR_TIME_SET_CURRENT(*pause);
-		if (rh_gate_try_exclusive(t->spec->colocation_id, t->gates, t->ngates))
+		if (rh_gate_exclusive(t->spec->colocation_id, t->gates, t->ngates, rh_cutover_lock_timeout))
 			return true;
+		rh_transfer_note_pause(t, *pause);
 		rh_transfer_commit_xact();
 		MemoryContextSwitchTo(caller);
-		if (t->stream_open)
-			(void) rh_changes_pump(t, GATE_POLL_MS, false);
-		else
-			rh_transfer_pause(t, GATE_POLL_MS);
+		name_gate_holder(t);
 	}
-	rh_transfer_start_xact();
-	INSTR_TIME_SET_CURRENT(*pause);
-	if (rh_gate_exclusive(t->spec->colocation_id, t->gates, t->ngates, rh_cutover_lock_timeout))
-		return true;
-	rh_transfer_note_pause(t, *pause);
-	holder = MemoryContextStrdup(caller, name_gate_holder(t));
-	rh_transfer_commit_xact();
-	MemoryContextSwitchTo(caller);
-	rh_transfer_wait_for(t, holder);
 	return false;
 }
 

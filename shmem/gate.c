@@ -374,3 +374,37 @@ rh_gate_holders(int32 colocation_id, uint32 bucket_id, int **pids)
 	bucket_tag(&tag, buckets_relid, bucket_id);
 	return append_holders(&tag, ExclusiveLock, pids, count);
 }
+
+/* Append the transactions that hold a lock in a conflicting mode; returns their new number. */
+static int
+append_transactions(const LOCKTAG *tag, LOCKMODE mode, VirtualTransactionId **vxids, int count)
+{
+	int			found;
+	VirtualTransactionId *holders = GetLockConflicts(tag, mode, &found);
+
+	*vxids = repalloc(*vxids, (count + found + 1) * sizeof(VirtualTransactionId));
+	memcpy(*vxids + count, holders, found * sizeof(VirtualTransactionId));
+	pfree(holders);
+	return count + found;
+}
+
+VirtualTransactionId *
+rh_gate_transactions(int32 colocation_id, const uint32 *bucket_ids, int count)
+{
+	VirtualTransactionId *vxids = palloc(sizeof(VirtualTransactionId));
+	LOCKTAG		tag;
+	Oid			buckets_relid;
+	Oid			groups_relid;
+	int			found;
+
+	get_classes(&buckets_relid, &groups_relid);
+	group_tag(&tag, groups_relid, colocation_id);
+	found = append_transactions(&tag, RowExclusiveLock, &vxids, 0);
+	for (int i = 0; i < count; i++)
+	{
+		bucket_tag(&tag, buckets_relid, bucket_ids[i]);
+		found = append_transactions(&tag, ExclusiveLock, &vxids, found);
+	}
+	SetInvalidVirtualTransactionId(vxids[found]);
+	return vxids;
+}

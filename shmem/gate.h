@@ -18,6 +18,7 @@
 #define RH_GATE_H
 
 #include "shmem/map.h"
+#include "storage/lock.h"
 
 #define RH_GATE_MANY 16
 
@@ -68,5 +69,13 @@ extern void rh_gate_release(int32 colocation_id, const uint32 *bucket_ids, int c
 
 /* The pids of those who hold the gate of a bucket or its group, palloc'd. */
 extern int	rh_gate_holders(int32 colocation_id, uint32 bucket_id, int **pids);
+
+/*
+ * The transactions that hold the gate of any of the buckets, or of the group,
+ * by their virtual ids: palloc'd, up to one that is invalid.  Whether one still
+ * runs is to be asked with VirtualXactLock().
+ */
+extern VirtualTransactionId *rh_gate_transactions(int32 colocation_id, const uint32 *bucket_ids,
+												  int count);
 
 #endif							/* RH_GATE_H */

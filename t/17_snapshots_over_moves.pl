@@ -107,4 +107,23 @@ is($c->query('SELECT count(*), count(DISTINCT k) FROM t'), '5902|5902', 'all row
 $c->query('CALL t.wait_clean()');
 is($c->query('SELECT t.leftovers()'), '', 'nothing is left on any node');
 
+# ---- a long transaction that writes: the cutover does not make others queue behind it, and its end is the moment ----
+{
+	my ($long, $mover) = map { $c->session } 1 .. 2;
+	my $last_step = 'FROM rehouse.job_steps ORDER BY step_id DESC LIMIT 1';
+	$c->query("SELECT rehouse.debug_arm('transfer-streaming', 'wait')");
+	start_move($mover);
+	$c->poll("SELECT rehouse.debug_waiting('transfer-streaming')");
+	$long->query('BEGIN; UPDATE t SET v = v + 1 WHERE k = 1');
+	$c->query("SELECT rehouse.debug_disarm('transfer-streaming')");
+	$c->poll("SELECT coalesce(waits_for, '') ~ 'process " . $long->backend_pid . " ' $last_step");
+	is($c->query("SELECT pause_ms IS NULL $last_step"), 't', 'nobody has queued behind a long transaction');
+	my $neighbour = $c->query("SELECT min(k) FROM t WHERE k > 1 AND get_shard_id_for_distribution_column('t', k) = get_shard_id_for_distribution_column('t', 1)");
+	is($c->query("UPDATE t SET v = 10 WHERE k = $neighbour RETURNING v"), '10', 'another writer of the bucket waits for nothing');
+	$long->query('COMMIT');
+	my (undef, $messages) = $mover->finish;
+	unlike($messages, qr/ERROR/, 'and when it has ended the bucket moves') or diag($messages);
+	$_->close for $long, $mover;
+}
+
 done_testing();
