@@ -30,12 +30,14 @@
 #include "src/catalog.h"
 #include "src/conn.h"
 #include "src/ddl_concurrent.h"
+#include "src/names.h"
 #include "src/rehouse.h"
 #include "src/shell_index.h"
 #include "src/xact.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
@@ -55,7 +57,7 @@ typedef struct CleanupRow
 	int32		node_id;
 	char	   *kind;
 	char	   *name;
-	int64		bucket_id;		/* 0: none */
+	int64		bucket_id;		/* 0: none; of indexes: the shard's */
 	int32		generation;
 	Oid			relation;		/* of indexes: the shell */
 	char	   *index_name;		/* of indexes: the one that was worked on, or "" */
@@ -320,13 +322,28 @@ drop_schema(PGconn *link, const char *name)
 	exec_with_tries(link, psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(name)));
 }
 
+/* The name of the row's shard as it is now, palloc'd; NULL: it is not on that node any more. */
+static char *
+current_shard(const CleanupRow *row)
+{
+	RhPlacement placement;
+
+	if (!rh_map_bucket((uint32) row->bucket_id, &placement) &&
+		!rh_map_copy(row->node_id, &placement))
+		return NULL;
+	if (placement.node_id != row->node_id)
+		return NULL;
+	return rh_shard_name(row->relation, placement.bucket_id, placement.generation);
+}
+
 /*
  * Lock a shell against those who work on its indexes concurrently, over
- * transactions; and say whether it has the row's index.  False: it is no
+ * transactions; and say whether it has the row's index, and what the shard is
+ * called by now: neither can change while the lock is held.  False: it is no
  * distributed table any more, and its shards have gone.
  */
 static bool
-lock_shell(const CleanupRow *row, LOCKTAG *tag, bool *wanted)
+lock_shell(const CleanupRow *row, LOCKTAG *tag, bool *wanted, char **shard)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Oid			types[] = {OIDOID, TEXTOID};
@@ -344,10 +361,14 @@ lock_shell(const CleanupRow *row, LOCKTAG *tag, bool *wanted)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("indexes of \"%s\" are being worked on", row->name)));
+		AcceptInvalidationMessages();
 		rh_shell_drop_invalid_index(row->relation, row->index_name);
 		*wanted = rh_catalog_int8("SELECT 1 FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid"
 								  " WHERE indrelid = $1 AND relname = $2 AND indisvalid",
 								  2, types, values, &isnull) == 1;
+		*shard = current_shard(row);
+		if (*shard != NULL)
+			*shard = MemoryContextStrdup(caller, *shard);
 	}
 	rh_transfer_commit_xact();
 	MemoryContextSwitchTo(caller);
@@ -360,11 +381,13 @@ tidy_indexes(PGconn *link, const CleanupRow *row)
 {
 	LOCKTAG		tag;
 	bool		wanted;
+	char	   *shard;
 
-	if (!lock_shell(row, &tag, &wanted))
+	rh_debug_point("cleanup-indexes-lock");
+	if (!lock_shell(row, &tag, &wanted, &shard))
 		return;
 	PQclear(rh_link_exec(link, psprintf("SET lock_timeout = %d", INDEX_LOCK_TIMEOUT_MS), 0));
-	if (!rh_concurrent_tidy(link, row->name, row->index_name, wanted))
+	if (shard != NULL && !rh_concurrent_tidy(link, shard, row->index_name, wanted))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("could not set the indexes of \"%s\" right", row->name)));
@@ -518,7 +541,7 @@ is_placed(const CleanupRow *row)
 {
 	RhPlacement placement;
 
-	return row->bucket_id != 0 && rh_map_bucket((uint32) row->bucket_id, &placement) &&
+	return row->bucket_id != 0 && strcmp(row->kind, "indexes") != 0 && rh_map_bucket((uint32) row->bucket_id, &placement) &&
 		placement.node_id == row->node_id && placement.generation == row->generation;
 }
 

@@ -178,7 +178,7 @@ database_ProcessUtility(PlannedStmt *pstmt, const char *query, bool read_only_tr
 
 	/* released at the end of the transaction, whatever becomes of it */
 	if (OidIsValid(database))
-		rh_workers_hold(database);
+		rh_workers_hold(database, drop != NULL);
 	if (drop != NULL)
 		rh_drop_extension(drop);
 	next_ProcessUtility(pstmt, query, read_only_tree, context, params, environment, dest, qc);

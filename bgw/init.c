@@ -60,6 +60,11 @@ define_settings(void)
 							"The time before a transfer is tried again; doubled by each failure.",
 							NULL, &rh_step_retry_delay, 1000, 1, 3600000, PGC_SIGHUP,
 							GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("rehouse.job_history",
+							"The time for which a job that is over stays in rehouse.jobs, with its steps and transfers.",
+							"-1 keeps them for ever. The last rebalance always stays.",
+							&rh_job_history, 30 * 24 * 60, -1, INT_MAX / 2, PGC_SIGHUP,
+							GUC_UNIT_MIN, NULL, NULL, NULL);
 }
 
 static void

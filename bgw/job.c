@@ -75,7 +75,7 @@ rh_job_look(int64 job_id)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute_with_args("SELECT state, state <> 'scheduled', "
 							  "finished_at IS NOT NULL, last_error, description, "
-							  "COALESCE(moves_planned, 0), attempts "
+							  "COALESCE(moves_planned, 0), attempts, failure "
 							  "FROM rehouse.jobs WHERE job_id = $1",
 							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read job");
@@ -84,12 +84,14 @@ rh_job_look(int64 job_id)
 		HeapTuple	row = SPI_tuptable->vals[0];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		char	   *error = SPI_getvalue(row, desc, 4);
+		char	   *failure = SPI_getvalue(row, desc, 8);
 
 		job.exists = true;
 		strlcpy(job.state, SPI_getvalue(row, desc, 1), NAMEDATALEN);
 		job.planned = strcmp(SPI_getvalue(row, desc, 2), "t") == 0;
 		job.over = strcmp(SPI_getvalue(row, desc, 3), "t") == 0;
 		job.last_error = error ? MemoryContextStrdup(caller, error) : NULL;
+		job.failure = failure ? MemoryContextStrdup(caller, failure) : NULL;
 		job.description = MemoryContextStrdup(caller, SPI_getvalue(row, desc, 5));
 		job.moves_planned = atoi(SPI_getvalue(row, desc, 6));
 		job.plan_failed = !job.planned && atoi(SPI_getvalue(row, desc, 7)) > 0;

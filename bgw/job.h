@@ -26,6 +26,7 @@ typedef struct RhJobState
 	bool		over;			/* finished, cancelled or failed */
 	char		state[NAMEDATALEN];
 	char	   *last_error;		/* palloc'd, or NULL */
+	char	   *failure;		/* the same as JSON (job_error.h), or NULL */
 	char	   *description;
 	int			moves_planned;	/* when it was planned first */
 } RhJobState;
@@ -42,6 +43,7 @@ extern int	rh_documented_moves_per_node;	/* 0: not set */
 extern int	rh_move_rate_limit;	/* kB per second, 0: none */
 extern int	rh_step_attempts;
 extern int	rh_step_retry_delay;
+extern int	rh_job_history;	/* minutes, -1: for ever */
 extern bool rh_auto_rebalance;
 extern char *rh_rebalance_strategy;	/* empty: the table's default */
 

@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "bgw/job.h"
+#include "bgw/job_error.h"
 #include "bgw/mover.h"
 #include "bgw/plan.h"
 #include "catalog/pg_proc.h"
@@ -294,7 +295,7 @@ write_job(JobPlan *plan, const RhBalancePlan *moves)
 		return;
 
 	rh_catalog_write("UPDATE rehouse.jobs SET plan_due = false, state = 'running', attempts = 0, "
-					 "retry_at = NULL, waits_for = NULL, last_error = NULL, "
+					 "retry_at = NULL, waits_for = NULL, last_error = NULL, failure = NULL, "
 					 "moves_planned = COALESCE(moves_planned, $2), "
 					 "started_at = COALESCE(started_at, pg_catalog.clock_timestamp()) "
 					 "WHERE job_id = $1", 2, types, values, NULL, NULL);
@@ -344,20 +345,21 @@ record_failure(void *arg)
 {
 	PlanFailure *failure = arg;
 	bool		again = rh_job_worth_retrying(failure->error->sqlerrcode);
-	Oid			types[] = {INT8OID, TEXTOID, INT4OID, INT4OID};
-	Datum		values[4];
+	Oid			types[] = {INT8OID, TEXTOID, INT4OID, INT4OID, TEXTOID};
+	Datum		values[5];
 
 	values[0] = Int64GetDatum(failure->job_id);
 	values[1] = CStringGetTextDatum(failure->error->message);
 	values[2] = Int32GetDatum(again ? rh_step_attempts : 0);
 	values[3] = Int32GetDatum(rh_step_retry_delay);
-	rh_catalog_write("UPDATE rehouse.jobs SET attempts = attempts + 1, last_error = $2, "
+	values[4] = CStringGetTextDatum(rh_job_error_json(failure->error));
+	rh_catalog_write("UPDATE rehouse.jobs SET attempts = attempts + 1, last_error = $2, failure = $5::pg_catalog.jsonb, "
 					 "state = CASE WHEN attempts + 1 < $3 THEN state ELSE 'failing' END, "
 					 "waits_for = 'the next attempt at planning', "
 					 "retry_at = pg_catalog.clock_timestamp() + interval '1 millisecond' * "
 					 "least(60000, $4 * 2 ^ least(attempts, 10)) "
 					 "WHERE job_id = $1 AND state IN ('scheduled', 'running')",
-					 4, types, values, NULL, NULL);
+					 5, types, values, NULL, NULL);
 }
 
 static void

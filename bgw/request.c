@@ -182,7 +182,7 @@ await_answer(void)
 			break;
 		if (state == REQUEST_PENDING && GetCurrentTimestamp() >= deadline)
 			raise_no_keeper();
-		rh_workers_wait_change(1000);
+		rh_workers_wait_job(1000);
 	}
 	ConditionVariableCancelSleep();
 	return copy;

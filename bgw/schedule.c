@@ -182,7 +182,7 @@ check_running(Look *look)
 		rh_catalog_write("UPDATE rehouse.job_steps SET attempts = attempts + 1, "
 						 "state = CASE WHEN attempts + 1 < $2 THEN 'retrying' ELSE 'undoing' END, "
 						 "retry_at = pg_catalog.clock_timestamp() + $3 * interval '1 millisecond', "
-						 "last_error = 'the mover ended before the transfer did', phase = NULL, "
+						 "last_error = 'the mover ended before the transfer did', failure = NULL, phase = NULL, "
 						 "waits_for = NULL WHERE step_id = $1 AND state = 'running'",
 						 3, types, values, NULL, NULL);
 		look->running = foreach_delete_current(look->running, lc);
@@ -236,11 +236,10 @@ release_reserved(void)
 static void
 end_jobs(void)
 {
-	rh_catalog_write("UPDATE rehouse.jobs j SET state = 'failing', last_error = COALESCE("
-					 "(SELECT s.last_error FROM rehouse.job_steps s WHERE s.job_id = j.job_id "
-					 "AND s.state = 'failed' ORDER BY s.finished_at LIMIT 1), j.last_error) "
-					 "WHERE j.state IN ('scheduled', 'running') AND EXISTS (SELECT FROM "
-					 "rehouse.job_steps s WHERE s.job_id = j.job_id AND s.state = 'failed')",
+	rh_catalog_write("UPDATE rehouse.jobs j SET state = 'failing', last_error = s.last_error, "
+					 "failure = s.failure FROM (SELECT DISTINCT ON (job_id) job_id, last_error, failure "
+					 "FROM rehouse.job_steps WHERE state = 'failed' ORDER BY job_id, finished_at) s "
+					 "WHERE s.job_id = j.job_id AND j.state IN ('scheduled', 'running')",
 					 0, NULL, NULL, NULL, NULL);
 	rh_catalog_write("UPDATE rehouse.job_steps s SET state = 'cancelled', "
 					 "finished_at = pg_catalog.clock_timestamp() FROM rehouse.jobs j "

@@ -20,6 +20,7 @@
 
 #include "access/xact.h"
 #include "bgw/job.h"
+#include "bgw/job_error.h"
 #include "bgw/keeper.h"
 #include "bgw/mover.h"
 #include "bgw/transfer.h"
@@ -244,8 +245,23 @@ typedef struct Outcome
 	const char *state;
 	FailedAttempt failed;
 	int			delay_ms;		/* until the next try; below 0: none */
-	const char *error;			/* NULL: keep what is there */
+	const ErrorData *error;		/* NULL: keep what is there */
 } Outcome;
+
+/* The error as an operator reads it in the step's row. */
+static const char *
+error_text(const ErrorData *error)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, error->message ? error->message : "unknown error");
+	if (error->detail)
+		appendStringInfo(&text, "\nDETAIL: %s", error->detail);
+	if (error->hint)
+		appendStringInfo(&text, "\nHINT: %s", error->hint);
+	return text.data;
+}
 
 static void
 record_outcome(void *arg)
@@ -253,8 +269,8 @@ record_outcome(void *arg)
 	Outcome    *outcome = arg;
 	bool		over = strcmp(outcome->state, "done") == 0 ||
 		strcmp(outcome->state, "failed") == 0 || strcmp(outcome->state, "cancelled") == 0;
-	Oid			types[] = {INT8OID, TEXTOID, INT4OID, INT4OID, TEXTOID, BOOLOID, INT4OID};
-	char		nulls[] = "       ";
+	Oid			types[] = {INT8OID, TEXTOID, INT4OID, INT4OID, TEXTOID, BOOLOID, INT4OID, TEXTOID};
+	char		nulls[] = "        ";
 	Datum		values[] = {
 		Int64GetDatum(outcome->step_id),
 		CStringGetTextDatum(outcome->state),
@@ -262,21 +278,28 @@ record_outcome(void *arg)
 		Int32GetDatum(outcome->delay_ms),
 		(Datum) 0,
 		BoolGetDatum(over),
-		Int32GetDatum(outcome->failed == FAILED_UNDO)
+		Int32GetDatum(outcome->failed == FAILED_UNDO),
+		(Datum) 0
 	};
 
 	if (outcome->error == NULL)
 		nulls[4] = 'n';
 	else
-		values[4] = CStringGetTextDatum(outcome->error);
+		values[4] = CStringGetTextDatum(error_text(outcome->error));
+
+	/* the job has failed of what its run met, not of what came up when it was undone */
+	if (outcome->error == NULL || outcome->failed != FAILED_RUN)
+		nulls[7] = 'n';
+	else
+		values[7] = CStringGetTextDatum(rh_job_error_json(outcome->error));
 	rh_catalog_write("UPDATE rehouse.job_steps SET state = $2, "
 					 "attempts = attempts + $3, undo_attempts = undo_attempts + $7, "
 					 "retry_at = CASE WHEN $4 >= 0 THEN pg_catalog.clock_timestamp() + "
 					 "$4 * interval '1 millisecond' END, "
-					 "last_error = COALESCE($5, last_error), "
+					 "last_error = COALESCE($5, last_error), failure = COALESCE($8::pg_catalog.jsonb, failure), "
 					 "waits_for = CASE WHEN $4 >= 0 THEN waits_for END, "
 					 "finished_at = CASE WHEN $6 THEN pg_catalog.clock_timestamp() END "
-					 "WHERE step_id = $1", 7, types, values, nulls, NULL);
+					 "WHERE step_id = $1", 8, types, values, nulls, NULL);
 
 	/* where the buckets are has changed, so the job's plan is made anew */
 	if (strcmp(outcome->state, "done") == 0)
@@ -287,7 +310,7 @@ record_outcome(void *arg)
 
 static void
 conclude(int64 step_id, const char *state, FailedAttempt failed, int delay_ms,
-		 const char *error)
+		 const ErrorData *error)
 {
 	Outcome		outcome = {
 		.step_id = step_id,
@@ -303,21 +326,6 @@ conclude(int64 step_id, const char *state, FailedAttempt failed, int delay_ms,
 	QueryCancelPending = false;
 	rh_keeper_guarded(record_outcome, &outcome, LOG, NULL);
 	rh_workers_changed();
-}
-
-/* The error as an operator reads it in the step's row. */
-static const char *
-error_text(const ErrorData *error)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	appendStringInfoString(&text, error->message ? error->message : "unknown error");
-	if (error->detail)
-		appendStringInfo(&text, "\nDETAIL: %s", error->detail);
-	if (error->hint)
-		appendStringInfo(&text, "\nHINT: %s", error->hint);
-	return text.data;
 }
 
 /* ------------------------------------------------------------------------
@@ -387,11 +395,11 @@ undo_step(Step *step, const char *final)
 	else if (step->undo_attempts + 1 >= UNDO_ATTEMPTS && !is_switched(step->step_id))
 	{
 		/* what is left on a node is in rehouse.cleanup, for the sweeper */
-		conclude(step->step_id, final, FAILED_UNDO, -1, error_text(error));
+		conclude(step->step_id, final, FAILED_UNDO, -1, error);
 	}
 	else
 		conclude(step->step_id, "undoing", FAILED_UNDO, rh_job_retry_delay_ms(step->undo_attempts + 1),
-				 error_text(error));
+				 error);
 }
 
 void
@@ -426,7 +434,6 @@ call_run(void *arg)
 static void
 run_failed(Step *step, const ErrorData *error)
 {
-	const char *text = error_text(error);
 	bool		cancelled = rh_mover_cancelled();
 
 	ereport(LOG,
@@ -441,12 +448,12 @@ run_failed(Step *step, const ErrorData *error)
 		step->attempts + 1 < rh_step_attempts)
 	{
 		conclude(step->step_id, "retrying", FAILED_RUN, rh_job_retry_delay_ms(step->attempts + 1),
-				 text);
+				 error);
 		return;
 	}
 
 	/* from here on a successor undoes as well, whatever becomes of us */
-	conclude(step->step_id, "undoing", cancelled ? NO_FAILURE : FAILED_RUN, 0, cancelled ? NULL : text);
+	conclude(step->step_id, "undoing", cancelled ? NO_FAILURE : FAILED_RUN, 0, cancelled ? NULL : error);
 	undo_step(step, cancelled ? "cancelled" : "failed");
 }
 

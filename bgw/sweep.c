@@ -7,7 +7,8 @@
  * Runs in a mover, so that a node that does not answer holds up nothing else.
  * Node by node, each by itself: one that is down is left for the next sweep,
  * and is waited for less and less often (the process ends in between, so that
- * memory is the table rehouse.node_troubles).
+ * memory is the table rehouse.node_troubles).  Jobs that nobody needs to see any
+ * more go in the same round (rehouse.job_history).
  *
  *-------------------------------------------------------------------------
  */
@@ -91,6 +92,31 @@ record_outcome(void *arg)
 					 2, types, values, NULL, NULL);
 }
 
+/*
+ * Jobs that have been over for longer than they are to be seen, with their steps
+ * and transfers.  What still names one stays until that is done: its rows of
+ * rehouse.cleanup, and the last rebalance, which citus_rebalance_status() shows.
+ */
+static void
+prune_jobs(void *arg)
+{
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(rh_job_history)};
+
+	if (rh_job_history < 0)
+		return;
+	rh_catalog_write("DELETE FROM rehouse.jobs j WHERE j.finished_at < "
+					 "pg_catalog.clock_timestamp() - $1 * interval '1 minute' "
+					 "AND NOT EXISTS (SELECT FROM rehouse.cleanup c WHERE c.job_id = j.job_id) "
+					 "AND NOT EXISTS (SELECT FROM rehouse.transfers t WHERE t.job_id = j.job_id "
+					 "AND t.phase IN ('copying', 'streaming', 'switched')) "
+					 "AND j.job_id IS DISTINCT FROM (SELECT pg_catalog.max(job_id) "
+					 "FROM rehouse.jobs WHERE kind = 'rebalance')", 1, types, values, NULL, NULL);
+	rh_catalog_write("DELETE FROM rehouse.transfers t WHERE t.phase IN ('done', 'undone') "
+					 "AND NOT EXISTS (SELECT FROM rehouse.jobs j WHERE j.job_id = t.job_id)",
+					 0, NULL, NULL, NULL, NULL);
+}
+
 static void
 run_cleanup(void *arg)
 {
@@ -128,5 +154,6 @@ rh_sweep(void)
 	error = rh_mover_try(run_cleanup, NULL);
 	if (error != NULL)
 		log_failure(error);
+	rh_keeper_guarded(prune_jobs, NULL, LOG, NULL);
 	rh_workers_changed();
 }

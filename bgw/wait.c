@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "bgw/job.h"
+#include "bgw/job_error.h"
 #include "bgw/wait.h"
 #include "bgw/workers.h"
 #include "catalog/pg_type.h"
@@ -49,7 +50,7 @@ rh_wait_taken(void)
 
 	while (rh_job_look_int8("SELECT pg_catalog.count(*) FROM rehouse.rebalance_wanted",
 							0, NULL, NULL) > 0 && GetCurrentTimestamp() < deadline)
-		rh_workers_wait_change(LOOK_INTERVAL_MS);
+		rh_workers_wait_job(LOOK_INTERVAL_MS);
 	ConditionVariableCancelSleep();
 }
 
@@ -64,7 +65,7 @@ look_until(int64 job_id, bool over)
 		job = rh_job_look(job_id);
 		if (!job.exists || job.over || (!over && (job.planned || job.plan_failed)))
 			break;
-		rh_workers_wait_change(LOOK_INTERVAL_MS);
+		rh_workers_wait_job(LOOK_INTERVAL_MS);
 	}
 	ConditionVariableCancelSleep();
 	return job;
@@ -82,7 +83,7 @@ rh_wait_step(int64 step_id)
 	while (rh_job_look_int8("SELECT 1 FROM rehouse.job_steps WHERE step_id = $1 "
 							"AND state IN ('running', 'retrying', 'undoing')",
 							1, types, values) != 0)
-		rh_workers_wait_change(LOOK_INTERVAL_MS);
+		rh_workers_wait_job(LOOK_INTERVAL_MS);
 	ConditionVariableCancelSleep();
 }
 
@@ -118,6 +119,27 @@ rh_wait_over(int64 job_id, bool own)
 	return job;
 }
 
+/* Raise the error that a job has failed of, as if this statement had met it itself. */
+static void
+raise_failure(int64 job_id, const RhJobState *job)
+{
+	ErrorData  *error = rh_job_error_read(job->failure);
+
+	ereport(ERROR,
+			(errcode(error->sqlerrcode),
+			 errmsg_internal("%s", error->message != NULL ? error->message : "unknown error"),
+			 error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint != NULL ? errhint("%s", error->hint) : 0,
+			 error->context != NULL ? errcontext("%s", error->context) : 0,
+			 errcontext("job %lld failed (%s); what it had not finished has been undone",
+						(long long) job_id, job->description),
+			 error->schema_name != NULL ? err_generic_string(PG_DIAG_SCHEMA_NAME, error->schema_name) : 0,
+			 error->table_name != NULL ? err_generic_string(PG_DIAG_TABLE_NAME, error->table_name) : 0,
+			 error->column_name != NULL ? err_generic_string(PG_DIAG_COLUMN_NAME, error->column_name) : 0,
+			 error->datatype_name != NULL ? err_generic_string(PG_DIAG_DATATYPE_NAME, error->datatype_name) : 0,
+			 error->constraint_name != NULL ? err_generic_string(PG_DIAG_CONSTRAINT_NAME, error->constraint_name) : 0));
+}
+
 void
 rh_wait_check_outcome(int64 job_id, const RhJobState *job)
 {
@@ -127,6 +149,8 @@ rh_wait_check_outcome(int64 job_id, const RhJobState *job)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 errmsg("job %lld was cancelled", (long long) job_id)));
+	if (job->failure != NULL)
+		raise_failure(job_id, job);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("job %lld failed", (long long) job_id),

@@ -198,6 +198,42 @@ rh_workers_wait_change(long timeout_ms)
 	ConditionVariableTimedSleep(&rh_workers->changed, timeout_ms, PG_WAIT_EXTENSION);
 }
 
+/* Is the extension being dropped from this database by another session? */
+static bool
+being_dropped(void)
+{
+	bool		dropped = false;
+
+	LWLockAcquire(rh_workers->lock, LW_SHARED);
+	for (int i = 0; i < RH_MAX_HOLDS && !dropped; i++)
+	{
+		RhHold	   *hold = &rh_workers->holds[i];
+
+		dropped = hold->drops && hold->database == MyDatabaseId && hold->pid != MyProcPid;
+	}
+	LWLockRelease(rh_workers->lock);
+	return dropped;
+}
+
+/*
+ * The same in a session that waits for a job or a request.  It has read the
+ * tables of jobs, and so holds locks on them that DROP EXTENSION waits for:
+ * that ends the wait (55006), since nobody is left to do the job.
+ */
+void
+rh_workers_wait_job(long timeout_ms)
+{
+	rh_workers_wait_change(timeout_ms);
+	if (!being_dropped())
+		return;
+	ConditionVariableCancelSleep();
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("cannot wait for a job while extension \"rehouse\" is being dropped"),
+			 errdetail("Another session has run DROP EXTENSION, which ends all jobs of this database."),
+			 errhint("If it is rolled back, the job goes on: see rehouse.jobs.")));
+}
+
 /* ------------------------------------------------------------------------
  * Holds
  * ------------------------------------------------------------------------
@@ -232,6 +268,7 @@ rh_workers_release(void)
 		want_database(hold->database);
 		hold->database = InvalidOid;
 		hold->pid = 0;
+		hold->drops = false;
 	}
 	rh_workers->look_again = true;
 	LWLockRelease(rh_workers->lock);
@@ -245,7 +282,7 @@ release_holds_at_exit(int code, Datum arg)
 }
 
 static void
-take_hold(Oid database)
+take_hold(Oid database, bool drops)
 {
 	bool		taken = false;
 
@@ -264,6 +301,7 @@ take_hold(Oid database)
 			continue;
 		hold->database = database;
 		hold->pid = MyProcPid;
+		hold->drops = drops;
 		taken = true;
 	}
 	LWLockRelease(rh_workers->lock);
@@ -309,14 +347,16 @@ end_processes(Oid database)
  * Keep a database free of keepers and movers until the transaction's end,
  * and wait until those that are there have left (or until a time has passed: then
  * the server says itself that the database is in use).  One that is registered
- * and has not attached yet finds the hold when it does.
+ * and has not attached yet finds the hold when it does.  drops: the extension is
+ * dropped from this database, and sessions that wait for its jobs give up.
  */
 void
-rh_workers_hold(Oid database)
+rh_workers_hold(Oid database, bool drops)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOLD_TIMEOUT_MS);
 
-	take_hold(database);
+	take_hold(database, drops);
+	rh_workers_changed();
 	while (end_processes(database) > 0)
 	{
 		if (GetCurrentTimestamp() >= deadline)

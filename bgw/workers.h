@@ -71,6 +71,8 @@ typedef struct RhHold
 {
 	Oid			database;		/* InvalidOid: free */
 	pid_t		pid;
+	bool		drops;			/* it drops the extension there: nobody may go on
+								 * waiting for a job */
 } RhHold;
 
 typedef struct RhWorkers
@@ -97,10 +99,11 @@ extern void rh_workers_init(void);
 extern void rh_workers_wake_launcher(void); /* caller holds no lock */
 extern RhKeeperSlot *rh_workers_find_keeper(Oid database);	/* caller holds lock */
 extern bool rh_workers_held(Oid database);	/* caller holds lock */
-extern void rh_workers_hold(Oid database);
+extern void rh_workers_hold(Oid database, bool drops);
 extern void rh_workers_release(void);
 extern void rh_workers_changed(void);
 extern void rh_workers_wait_change(long timeout_ms);
+extern void rh_workers_wait_job(long timeout_ms);
 
 /* bgw/keeper.c: for every process of ours that works in a database */
 extern void rh_keeper_connect(Oid database, const char *name);

@@ -80,6 +80,7 @@ typedef struct ShardTask
 {
 	int32		node_id;
 	char	   *shard;			/* its name, qualified and quoted */
+	uint32		bucket_id;
 	char	   *index;			/* the index's name there, the same way; or NULL */
 	char	   *definition;		/* of the index, as the node will print it; or NULL */
 	char	   *sql;
@@ -194,12 +195,13 @@ record(Concurrent *all)
 	{
 		ShardTask  *task = lfirst(lc);
 
-		rh_catalog_write("INSERT INTO rehouse.cleanup (node_id, object_kind, object_name, relation, index_name) "
-						 "VALUES ($1, 'indexes', $2, $3, $4)", 4,
-						 (Oid[]) {INT4OID, TEXTOID, OIDOID, TEXTOID},
+		rh_catalog_write("INSERT INTO rehouse.cleanup (node_id, object_kind, object_name, relation, index_name, bucket_id) "
+						 "VALUES ($1, 'indexes', $2, $3, $4, $5)", 5,
+						 (Oid[]) {INT4OID, TEXTOID, OIDOID, TEXTOID, INT8OID},
 						 (Datum[]) {Int32GetDatum(task->node_id), CStringGetTextDatum(task->shard),
 							 ObjectIdGetDatum(all->relid),
-							 CStringGetTextDatum(all->index != NULL ? all->index : "")},
+							 CStringGetTextDatum(all->index != NULL ? all->index : ""),
+							 Int64GetDatum(task->bucket_id)},
 						 NULL, NULL);
 	}
 }
@@ -523,6 +525,7 @@ add_task(Concurrent *all, const RhPlacement *bucket, const char *index)
 	rh_shard_schema(schema, get_namespace_name(get_rel_namespace(all->relid)), bucket->bucket_id,
 					bucket->generation);
 	task->node_id = bucket->node_id;
+	task->bucket_id = bucket->bucket_id;
 	task->shard = rh_shard_name(all->relid, bucket->bucket_id, bucket->generation);
 	if (index != NULL)
 		task->index = quote_qualified_identifier(schema, index);

@@ -181,7 +181,7 @@ $c->query("SELECT rehouse.debug_disarm('transfer-copied-table')");
 $c->poll("SELECT count(*) = 0 FROM rehouse.tables WHERE relation = 'w'::regclass");
 is($c->query('UPDATE w SET v = v + 1; SELECT count(*), sum(v) FROM w'), '100|5150', 'without a worker the table is as before');
 my (undef, $said) = $caller->finish(120);
-like($said, qr/ERROR.*job \d+ failed/, 'the caller is told');
+like($said, qr/ERROR:  08\w{3}: .*CONTEXT:.*job \d+ failed \(distribute/s, 'the caller is told, by the error that it was');
 $caller->close;
 $cluster->worker(2)->start;
 state_is_clean('when the worker is back');

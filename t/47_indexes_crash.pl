@@ -19,8 +19,8 @@ sub wait_at { $c->poll("SELECT rehouse.debug_waiting('$_[0]')"); return; }
 # How many shards have an index of the name, and whether any index is invalid anywhere.
 sub shards_with
 {
-	my ($index) = @_;
-	return $c->query(qq{SELECT sum(result::int) FROM run_command_on_shards('a', \$\$
+	my ($index, $table) = (@_, 'a');
+	return $c->query(qq{SELECT sum(result::int) FROM run_command_on_shards('$table', \$\$
 		SELECT count(*) FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = '%s'::regclass AND relname = '$index' \$\$)});
 }
 
@@ -109,6 +109,27 @@ like($messages, qr/WARNING/, 'says that it will be done');
 $cluster->worker(2)->start;
 is_right('DROP INDEX while a node is away', 'i', 0);
 is($c->query('SELECT count(*) FROM t.leftovers()'), '0', 'nothing is left');
+
+# ---- a table that gets another name before its shards have been set right, and another one that gets its ----
+for my $case (['concurrent-shell', 'CREATE INDEX CONCURRENTLY m ON a (x)'], ['concurrent-dropped', 'DROP INDEX CONCURRENTLY m'])
+{
+	my ($point, $command) = @$case;
+	$c->query('CREATE INDEX m ON a (x)') if $command =~ /DROP/;
+	arm('cleanup-indexes-lock', 'wait');
+	arm($point, 'error');
+	isnt(($c->try($command))[0], 0, "$command fails");
+	is(shards_with('m'), 4, 'and has left its indexes');
+	$c->query('SELECT rehouse.wake_keeper()');
+	wait_at('cleanup-indexes-lock');
+	$c->query('CREATE SCHEMA other; ALTER TABLE a RENAME TO b; ALTER TABLE b SET SCHEMA other');
+	$c->query(q{CREATE TABLE a (k int PRIMARY KEY, x int); SELECT create_distributed_table('a', 'k', colocate_with => 'other.b')});
+	$c->query('CREATE INDEX m ON a (x)');
+	disarm('cleanup-indexes-lock');
+	is_right("$command, and a table with the old name", 'm', 4);
+	is(shards_with('m', 'other.b'), 0, 'the table that had it has got rid of them');
+	is($c->query(q{SELECT string_agg(d, E'\n') FROM t.shard_differences('other.b') d}), '', 'and is as its shell');
+	$c->query('DROP TABLE a; ALTER TABLE other.b SET SCHEMA public; ALTER TABLE b RENAME TO a; DROP SCHEMA other');
+}
 
 # ---- a table that becomes local while DDL waits for it keeps its rows, and its indexes have them ----
 for my $command ('CREATE INDEX late ON b (x)', 'ALTER TABLE b ADD CONSTRAINT late UNIQUE (k, x)', 'ALTER TABLE b ALTER x TYPE bigint')

@@ -56,14 +56,24 @@ $c->poll("SELECT count(*) > 0 FROM rehouse.transfers WHERE phase = 'streaming'")
 my $before = left();
 like($before, qr/slot.*publication|publication.*slot/s, 'a move has its slot and publication');
 
+my $waiting = q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%citus_rebalance_wait%' AND wait_event = 'Extension'};
+my $waiter = $c->session;
+$waiter->send('SELECT citus_rebalance_wait()');
+$c->poll($waiting);
 is(($c->try('BEGIN; DROP EXTENSION rehouse CASCADE; ROLLBACK'))[0], 0, 'rolled back');
+like(($waiter->finish)[1], qr/55006: cannot wait for a job while extension "rehouse" is being dropped.*HINT:.*rehouse\.jobs/s, 'who waited for a job is told, and holds up nothing');
+
 is($c->query('SELECT count(*) FROM stores JOIN orders USING (store_id), rates'), '100', 'all is there');
 is(($c->try('BEGIN; SAVEPOINT a; DROP EXTENSION rehouse CASCADE; ROLLBACK TO a; COMMIT'))[0], 0, 'to a savepoint');
 is($c->query('INSERT INTO stores VALUES (101); SELECT count(*) FROM stores'), '101', 'all is there, too');
 like(($c->try("BEGIN; DROP EXTENSION rehouse CASCADE; PREPARE TRANSACTION 'x'"))[2], qr/0A000/, 'not to be prepared');
 
+$waiter->send('BEGIN; SELECT citus_rebalance_wait()');
+$c->poll($waiting);
 ($status, $rows, $messages) = $c->try('DROP EXTENSION rehouse CASCADE');
 is($status, 0, 'dropped') or diag($messages);
+like(($waiter->finish)[1], qr/55006/, 'and the wait has ended, in a transaction block too');
+$waiter->close;
 like($messages, qr/NOTICE.*drop cascades to 4 distributed tables.*drop cascades to table mine\.t/s, 'and says what goes with it');
 is(left(), '', 'nothing is left on the nodes');
 is($c->query("SELECT count(*) FROM pg_class WHERE relname IN ('stores', 'orders', 't', 'rates', 'store_names')"), '0', 'nor of the tables');

@@ -169,4 +169,29 @@ is($c->query($rows), '1000 50500 100', 'with all rows where they were');
 $cluster->worker(3)->start;
 is(($c->try('CALL t.wait_clean()'))[0], 0, 'what it had is removed when it is back');
 
+# ---- what a job fails of is the error of who asked for it ----
+$c->query(q{CREATE TABLE picky (k int PRIMARY KEY, CONSTRAINT not_there CHECK (current_setting('app.refuses', true) IS NULL))});
+$c->query('INSERT INTO picky SELECT i FROM generate_series(1, 100) i');
+$c->query(q{SELECT create_distributed_table('picky', 'k', shard_count => 2, colocate_with => 'none')});
+my ($picky, $from) = split /\|/, $c->query(q{SELECT shard_id, node_id FROM rehouse.shards JOIN rehouse.buckets USING (bucket_id) WHERE relation = 'picky'::regclass ORDER BY 1 LIMIT 1});
+my $to = $from == 1 ? 2 : 1;
+$cluster->worker($to)->query(q{ALTER DATABASE app SET app.refuses = 'on'});
+(undef, undef, $messages) = $c->try("SELECT citus_move_shard_placement($picky, $from, $to)");
+like($messages, qr/ERROR:  23514: new row .* violates check constraint "not_there".*DETAIL: .*CONTEXT: .*job \d+ failed \(move shard group.*CONSTRAINT NAME:  not_there/s, 'with SQLSTATE, detail and names');
+is($c->query("SELECT last_error ~ 'not_there' AND failure ->> 'sqlstate' = '23514' FROM rehouse.jobs WHERE job_id = ($last)"), 't', 'which the job keeps');
+like(($c->try("SELECT citus_job_wait(($last))"))[2], qr/23514/, 'for who comes later, too');
+$cluster->worker($to)->query(q{ALTER DATABASE app RESET app.refuses});
+is(($c->try("SELECT citus_move_shard_placement($picky, $from, $to)"))[0], 0, 'without the reason it moves');
+
+# ---- jobs that are long over go, with all that they have left in tables ----
+my $rebalance = q{SELECT max(job_id) FROM rehouse.jobs WHERE kind = 'rebalance'};
+my $kept = $c->query($rebalance);
+is($c->query('SELECT count(*) > 5 FROM rehouse.jobs'), 't', 'all jobs are there');
+$c->query(qq{UPDATE rehouse.jobs SET finished_at = finished_at - interval '31 days' WHERE job_id < ($last)});
+$c->query(q{SELECT pg_terminate_backend(pid) FROM rehouse.processes() WHERE role = 'keeper'});  # a new one sweeps at once
+$c->poll("SELECT string_agg(job_id::text, ' ' ORDER BY job_id) FROM rehouse.jobs", "$kept " . $c->query($last), 120);
+is($c->query("SELECT count(*) FROM rehouse.job_steps WHERE job_id NOT IN (SELECT job_id FROM rehouse.jobs)"), '0', 'but the youngest, and the last rebalance');
+$c->poll("SELECT count(*) FROM rehouse.transfers WHERE job_id NOT IN (SELECT job_id FROM rehouse.jobs)", '0');
+isnt($c->query('SELECT citus_rebalance_status()'), '', 'which citus_rebalance_status() still shows');
+
 done_testing();

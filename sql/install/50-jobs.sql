@@ -21,7 +21,8 @@ CREATE TABLE rehouse.jobs (
     waits_for    text,                              -- why it does not go on
     attempts     int NOT NULL DEFAULT 0,            -- of planning
     retry_at     timestamptz,
-    last_error   text
+    last_error   text,
+    failure      jsonb                              -- the same, whole: sqlstate, message, detail, ..
 );
 CREATE INDEX ON rehouse.jobs (job_id) WHERE state IN ('scheduled', 'running', 'cancelling', 'failing');
 COMMENT ON TABLE rehouse.jobs IS 'what the keeper does or has done: rebalancing, moves, isolations';
@@ -54,7 +55,8 @@ CREATE TABLE rehouse.job_steps (
     last_error    text,
     created_at    timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     started_at    timestamptz,
-    finished_at   timestamptz
+    finished_at   timestamptz,
+    failure       jsonb                             -- last_error, whole: sqlstate, message, detail, ..
 );
 CREATE INDEX ON rehouse.job_steps (job_id);
 CREATE INDEX ON rehouse.job_steps (step_id) WHERE state IN ('running', 'retrying', 'undoing');

@@ -39,6 +39,10 @@ ALTER TABLE rehouse.jobs
     DROP CONSTRAINT jobs_kind_check,
     ADD CONSTRAINT jobs_kind_check CHECK (kind IN ('rebalance', 'move', 'drain', 'isolate', 'split', 'distribute'));
 
+-- errors as they were raised
+ALTER TABLE rehouse.jobs ADD COLUMN failure jsonb;
+ALTER TABLE rehouse.job_steps ADD COLUMN failure jsonb;
+
 -- Its result has a column more.  The views that use it are pointed at the new one, so that
 -- what users have built on them stays.
 ALTER FUNCTION rehouse.shard_sizes(regclass) RENAME TO shard_sizes_1_0;
