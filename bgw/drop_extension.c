@@ -8,55 +8,59 @@
  * tables; with CASCADE they are its dependents, and go with it, as the tables
  * of an access method do.  Their names are in a NOTICE.
  *
- * On the nodes a transaction drops everything that has our name: schemas of
- * buckets and of the catalog, publications.  It is left open until the
- * coordinator has committed, and is committed then.  It is not prepared: the
- * keeper that would finish it is dropped itself, and a prepared transaction
- * that nobody finishes holds its locks for ever.  What a crash between the two
- * commits leaves on a node are schemas that nobody uses.
- *
- * Not transactional, and harmless where the coordinator's transaction is rolled
- * back, are the beginning (branches that a crash has left are finished by their
- * decisions, sessions of ended transfers are ended) and the end (slots are
- * dropped after the commit).
+ * What is to go on the nodes is read from the catalog, as one JSON object, and is
+ * done there in transactions that are committed right after the coordinator's
+ * (drop_nodes.c).  Before that commits, the object is written to a file
+ * (drop_record.c), which goes when all nodes are clean.  Where it is still there
+ * (the coordinator has crashed between the two commits, a node was away) a
+ * process of ours in that database does the same again, by the file, until the
+ * nodes are clean or a day has passed: the keeper, before it leaves a database
+ * without the extension, or the sweeper, if it has been created again.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "access/xact.h"
 #include "bgw/drop_extension.h"
-#include "bgw/transfer_private.h"
+#include "bgw/drop_nodes.h"
+#include "bgw/drop_record.h"
+#include "bgw/job.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
-#include "libpq-fe.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
+#include "shmem/debug.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
-#include "src/conn.h"
-#include "src/conn_internal.h"
 #include "src/ddl_guard.h"
 #include "src/owner.h"
 #include "src/xact.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#define LOCK_TIMEOUT_MS		10000
-#define SESSIONS_TIMEOUT_MS	10000
-#define FINISH_TIMEOUT_MS	30000
+/* how long nodes are waited for */
+#define RESUME_SECONDS		(24 * 60 * 60)
 
-/* A transaction on a node that waits for ours to commit. */
-typedef struct Pending
+/* What this transaction has begun. */
+typedef struct Begun
 {
-	PGconn	   *link;
 	SubTransactionId subid;
-	char	   *schemas;		/* what it drops, for a message */
-	char	   *drop_slots;		/* what is to follow the commit, or NULL */
-} Pending;
+	char	   *json;			/* in TopTransactionContext */
+	char	   *record;			/* the file, once it is written */
+	bool		away;			/* some node could not be reached */
+} Begun;
 
-static List *pending = NIL;		/* of Pending, in TopTransactionContext */
+static Begun begun = {.subid = InvalidSubTransactionId};
+
+/* doing again what an earlier transaction has begun */
+static bool resuming = false;
+static bool resumed_all;		/* and whether all nodes are clean by that */
 
 /* ------------------------------------------------------------------------
  * On the coordinator
@@ -147,211 +151,123 @@ drop_shells(RhTable *tables, int count)
  * ------------------------------------------------------------------------
  */
 
-typedef struct NodeDrop
+/* The active nodes, with the schemas on them that are in use or wait to be dropped, as JSON. */
+static char *
+describe_work(void)
 {
-	RhNode		node;
-	List	   *schemas;		/* names */
-} NodeDrop;
-
-static void
-add_schema(HeapTuple row, TupleDesc desc, void *arg)
-{
-	NodeDrop   *work = arg;
-
-	work->schemas = lappend(work->schemas, SPI_getvalue(row, desc, 1));
+	return rh_catalog_text(
+		"SELECT pg_catalog.jsonb_build_object('cluster', c.cluster_id::text, 'epoch', c.epoch::text, 'user', $1, "
+		" 'decided', ARRAY(SELECT gid FROM rehouse.commit_decisions), "
+		" 'nodes', ARRAY(SELECT pg_catalog.jsonb_build_object('id', n.node_id, 'host', n.node_name, "
+		"   'port', n.node_port, 'database', n.database_name, 'schemas', ARRAY("
+		"     SELECT 'rehouse'::name UNION SELECT rehouse.shard_schema(s.nspname, p.bucket_id, p.generation) "
+		"       FROM rehouse.bucket_placements p JOIN rehouse.tables t USING (colocation_id) "
+		"       JOIN pg_catalog.pg_class r ON r.oid = t.relation "
+		"       JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace WHERE p.node_id = n.node_id "
+		"     UNION SELECT object_name::name FROM rehouse.cleanup "
+		"       WHERE node_id = n.node_id AND object_kind = 'schema')) "
+		"   FROM rehouse.nodes n WHERE n.is_active ORDER BY n.node_id))::text FROM rehouse.cluster c",
+		1, (Oid[]) {TEXTOID},
+		(Datum[]) {CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))});
 }
 
-/* The nodes, with the schemas on them that are in use or wait to be dropped. */
-static List *
-find_work(void)
+/* A column's text in the caller's memory. */
+static char *
+get_text(HeapTuple row, TupleDesc desc, int column, MemoryContext context)
 {
-	RhNode	   *nodes;
-	int			count = rh_map_nodes(&nodes);
-	List	   *list = NIL;
+	char	   *value = SPI_getvalue(row, desc, column);
 
-	for (int i = 0; i < count; i++)
+	return value != NULL ? MemoryContextStrdup(context, value) : NULL;
+}
+
+/* The same from JSON.  The catalog may be gone. */
+static RhDropWork *
+read_work(const char *json)
+{
+	MemoryContext context = CurrentMemoryContext;
+	RhDropWork *work = palloc0(sizeof(RhDropWork));
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(json)};
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (SPI_execute_with_args("SELECT d.cluster, d.epoch, d.\"user\", d.decided, n.id, n.host, n.port, n.database, n.schemas "
+							  "FROM pg_catalog.jsonb_to_record($1::pg_catalog.jsonb) AS d(cluster text, epoch text, "
+							  "\"user\" text, decided text[], nodes pg_catalog.jsonb) "
+							  "LEFT JOIN LATERAL pg_catalog.jsonb_to_recordset(d.nodes) "
+							  "AS n(id int, host text, port int, database text, schemas text[]) ON true",
+							  1, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read what is to be dropped");
+	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		NodeDrop   *work = palloc0(sizeof(NodeDrop));
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		MemoryContext old = MemoryContextSwitchTo(context);
+		RhDropNode *node = palloc0(sizeof(RhDropNode));
 
-		if (!nodes[i].is_active)
-			continue;
-		work->node = nodes[i];
-		rh_catalog_each("SELECT rehouse.shard_schema(s.nspname, p.bucket_id, p.generation)"
-						" FROM rehouse.bucket_placements p JOIN rehouse.tables t USING (colocation_id)"
-						" JOIN pg_catalog.pg_class c ON c.oid = t.relation"
-						" JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace"
-						" WHERE p.node_id = $1"
-						" UNION SELECT object_name FROM rehouse.cleanup"
-						" WHERE node_id = $1 AND object_kind = 'schema'",
-						1, (Oid[]) {INT4OID}, (Datum[]) {Int32GetDatum(nodes[i].node_id)}, NULL,
-						add_schema, work);
-		list = lappend(list, work);
+		work->cluster = get_text(row, desc, 1, context);
+		work->epoch = get_text(row, desc, 2, context);
+		work->user = get_text(row, desc, 3, context);
+		work->decided = get_text(row, desc, 4, context);
+		node->host = get_text(row, desc, 6, context);
+		if (node->host != NULL)
+		{
+			node->node_id = atoi(SPI_getvalue(row, desc, 5));
+			node->port = atoi(SPI_getvalue(row, desc, 7));
+			node->database = get_text(row, desc, 8, context);
+			node->schemas = get_text(row, desc, 9, context);
+			work->nodes = lappend(work->nodes, node);
+		}
+		MemoryContextSwitchTo(old);
 	}
-	return list;
+	SPI_finish();
+	return work;
 }
 
 /* ------------------------------------------------------------------------
- * On a node
+ * Dropping
  * ------------------------------------------------------------------------
  */
 
-/* Sessions that transfers have left there, with the walsenders that hold slots. */
 static void
-end_sessions(PGconn *link, const char *prefix)
+warn_away(const RhDropNode *node, const char *failure)
 {
-	char	   *sql = psprintf("SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid))"
-							   " FROM pg_catalog.pg_stat_activity"
-							   " WHERE pg_catalog.starts_with(application_name, %s)", prefix);
-
-	for (int waited = 0; waited <= SESSIONS_TIMEOUT_MS; waited += 50)
-	{
-		PGresult   *result = rh_link_exec(link, sql, 0);
-		bool		gone = strcmp(PQgetvalue(result, 0, 0), "0") == 0;
-
-		PQclear(result);
-		if (gone)
-			return;
-		(void) rh_link_wait(link, false, 50);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("sessions of transfers do not end on node \"%s\"", rh_link_name(link))));
+	ereport(WARNING,
+			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("node \"%s:%d\" is left as it is", node->host, node->port),
+			 errdetail_internal("%s", failure),
+			 errhint("If it comes back within a day, this server removes what is left there. Later, drop the schemas of buckets and the schema rehouse in its database \"%s\", and replication slots whose names begin with rehouse_.",
+					 node->database)));
 }
 
-/* The first column of a query, as quoted identifiers separated by commas, or NULL. */
-static char *
-quoted_names(PGconn *link, const char *sql)
+static void
+begin_on_nodes(const char *json)
 {
-	PGresult   *result = rh_link_exec(link, sql, 0);
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (int i = 0; i < PQntuples(result); i++)
-		appendStringInfo(&buf, "%s%s", i > 0 ? ", " : "",
-						 quote_identifier(PQgetvalue(result, i, 0)));
-	PQclear(result);
-	return buf.len > 0 ? buf.data : NULL;
-}
-
-/* An SQL array of names. */
-static char *
-name_array(List *names)
-{
-	StringInfoData buf;
+	RhDropWork *work = read_work(json);
 	ListCell   *lc;
 
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, "ARRAY['rehouse'");
-	foreach(lc, names)
-		appendStringInfo(&buf, ", %s", quote_literal_cstr(lfirst(lc)));
-	appendStringInfoString(&buf, "]::pg_catalog.name[]");
-	return buf.data;
-}
-
-/*
- * Drop schemas and publications in a transaction that stays open on the link;
- * the slots whose names begin with prefix (a literal, or NULL) are to follow.
- */
-static void
-begin_drop(PGconn *link, const char *schemas, const char *publications, const char *prefix)
-{
-	MemoryContext old;
-	Pending    *entry;
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "BEGIN; SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = %d",
-					 LOCK_TIMEOUT_MS);
-	if (publications != NULL)
-		appendStringInfo(&sql, "; DROP PUBLICATION IF EXISTS %s", publications);
-	if (schemas != NULL)
-		appendStringInfo(&sql, "; DROP SCHEMA IF EXISTS %s CASCADE", schemas);
-	PQclear(rh_link_exec(link, sql.data, 0));
-
-	old = MemoryContextSwitchTo(TopTransactionContext);
-	entry = palloc(sizeof(Pending));
-	entry->link = link;
-	entry->subid = GetCurrentSubTransactionId();
-	entry->schemas = pstrdup(schemas != NULL ? schemas : "rehouse");
-	entry->drop_slots = prefix == NULL ? NULL :
-		psprintf("SELECT pg_catalog.pg_drop_replication_slot(slot_name)"
-				 " FROM pg_catalog.pg_replication_slots"
-				 " WHERE database = pg_catalog.current_database() AND NOT active"
-				 " AND pg_catalog.starts_with(slot_name::pg_catalog.text, %s)", prefix);
-	pending = lappend(pending, entry);
-	MemoryContextSwitchTo(old);
-}
-
-/* Schemas of other roles (who distribute tables own those of their buckets): as them. */
-static void
-drop_for_others(PGconn *link, const NodeDrop *work)
-{
-	PGresult   *owners = rh_link_exec(link,
-		psprintf("SELECT DISTINCT pg_catalog.pg_get_userbyid(nspowner), nspowner FROM pg_catalog.pg_namespace"
-				 " WHERE nspname = ANY (%s) AND NOT pg_catalog.pg_has_role(nspowner, 'USAGE')",
-				 name_array(work->schemas)), 0);
-	int			count = PQntuples(owners);
-
-	for (int i = 0; i < count; i++)
+	begun.subid = GetCurrentSubTransactionId();
+	begun.json = MemoryContextStrdup(TopTransactionContext, json);
+	begun.record = NULL;
+	begun.away = false;
+	foreach(lc, work->nodes)
 	{
-		char	   *schemas = quoted_names(link,
-			psprintf("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname = ANY (%s) AND nspowner = %s",
-					 name_array(work->schemas), PQgetvalue(owners, i, 1)));
+		RhDropNode *node = lfirst(lc);
+		char	   *failure = NULL;
 
-		begin_drop(rh_link_open_as(PQgetvalue(owners, i, 0), work->node.host, work->node.port,
-								   work->node.database, NULL), schemas, NULL, NULL);
+		switch (rh_drop_node(work, node, false, &failure))
+		{
+			case RH_DROP_AWAY:
+				warn_away(node, failure);
+				begun.away = true;
+				break;
+			case RH_DROP_NOT_OURS:
+				warn_away(node, "It belongs to another cluster.");
+				break;
+			case RH_DROP_BEGUN:
+				break;
+		}
 	}
-	PQclear(owners);
-}
-
-/* Is the node (still) ours? */
-static bool
-is_ours(PGconn *link, const RhIdentity *identity)
-{
-	PGresult   *result = rh_link_try_exec(link, "SELECT cluster_id, epoch FROM rehouse.owner", 0);
-	bool		ours = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
-		strcmp(PQgetvalue(result, 0, 0), psprintf(INT64_FORMAT, (int64) identity->cluster_id)) == 0 &&
-		strcmp(PQgetvalue(result, 0, 1), psprintf(INT64_FORMAT, identity->epoch)) == 0;
-
-	PQclear(result);
-	return ours;
-}
-
-static void
-clean_node(const NodeDrop *work, const RhIdentity *identity)
-{
-	const RhNode *node = &work->node;
-	char	   *failure = NULL;
-	PGconn	   *link = rh_link_try_open(GetUserNameFromId(GetUserId(), false), node->host, node->port,
-										node->database, NULL, &failure);
-	const char *prefix;
-	char	   *publications;
-
-	if (link == NULL || !is_ours(link, identity))
-	{
-		ereport(WARNING,
-				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-				 errmsg("node \"%s:%d\" is left as it is", node->host, node->port),
-				 errdetail_internal("%s", failure != NULL ? failure : "It belongs to another cluster."),
-				 errhint("If it comes back, drop the schemas of buckets and the schema rehouse in its database \"%s\", and replication slots whose names begin with rehouse_.",
-						 node->database)));
-		if (link != NULL)
-			rh_link_close(link);
-		return;
-	}
-	prefix = quote_literal_cstr(psprintf("rehouse_" UINT64_FORMAT "_", identity->cluster_id));
-	PQclear(rh_link_exec(link, "SET client_min_messages = error; SET search_path = pg_catalog; SET statement_timeout = 0", 0));
-	end_sessions(link, prefix);
-	(void) rh_xact_recover_node(node->node_id);
-	publications = quoted_names(link,
-		psprintf("SELECT pubname FROM pg_catalog.pg_publication WHERE pg_catalog.starts_with(pubname::pg_catalog.text, %s)",
-				 prefix));
-	drop_for_others(link, work);
-	begin_drop(link,
-			   quoted_names(link,
-							psprintf("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname = ANY (%s)"
-									 " AND pg_catalog.pg_has_role(nspowner, 'USAGE')", name_array(work->schemas))),
-			   publications, prefix);
 }
 
 void
@@ -359,8 +275,7 @@ rh_drop_extension(const DropStmt *drop)
 {
 	RhIdentity	identity;
 	RhTable    *tables;
-	List	   *nodes = NIL;
-	ListCell   *lc;
+	char	   *json = NULL;
 	int			count;
 
 	if (!rh_map_available())
@@ -369,13 +284,89 @@ rh_drop_extension(const DropStmt *drop)
 
 	/* the nodes of a copy of a coordinator's database are the original's */
 	if (rh_owner_is_this(&identity))
-		nodes = find_work();
+		json = describe_work();
 	count = rh_map_tables(0, &tables);
 
 	/* whoever uses a shard has a lock on the shell, so that we wait here for them */
 	drop_shells(tables, count);
-	foreach(lc, nodes)
-		clean_node(lfirst(lc), &identity);
+	if (json != NULL)
+		begin_on_nodes(json);
+}
+
+/* ------------------------------------------------------------------------
+ * What is left of an earlier one
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Has the drop taken place?  The commit log says so; and the extension is not
+ * there with the same identity, as in a database that was restored to a time
+ * before.
+ */
+static bool
+has_dropped(const RhDropRecord *record, const RhDropWork *work)
+{
+	RhIdentity	identity;
+
+	if (!rh_drop_record_committed(record))
+		return false;
+	if (!OidIsValid(get_extension_oid("rehouse", true)))
+		return true;
+	rh_owner_identity(&identity);
+	return strcmp(psprintf(INT64_FORMAT, (int64) identity.cluster_id), work->cluster) != 0;
+}
+
+static void
+resume(void *arg)
+{
+	RhDropRecord *record = arg;
+	RhDropWork *work = read_work(rh_drop_record_read(record->path));
+	ListCell   *lc;
+
+	resumed_all = true;
+	if (!has_dropped(record, work))
+		return;
+	foreach(lc, work->nodes)
+	{
+		RhDropNode *node = lfirst(lc);
+		char	   *failure = NULL;
+
+		if (rh_drop_node(work, node, true, &failure) != RH_DROP_AWAY)
+			continue;
+		ereport(DEBUG1,
+				(errmsg_internal("could not connect to node \"%s:%d\": %s", node->host, node->port,
+								 failure)));
+		resumed_all = false;
+	}
+}
+
+bool
+rh_drop_extension_resume(void)
+{
+	bool		left = false;
+	ListCell   *lc;
+
+	foreach(lc, rh_drop_records())
+	{
+		RhDropRecord *record = lfirst(lc);
+		bool		done;
+
+		resuming = true;
+		done = rh_keeper_guarded(resume, record, LOG, NULL) && resumed_all;
+		resuming = false;
+		if (!done && time(NULL) - record->written_at > RESUME_SECONDS)
+		{
+			ereport(LOG,
+					(errmsg("nodes of a cluster that was dropped are left as they are"),
+					 errdetail("They have not answered for a day: %s", rh_drop_record_read(record->path)),
+					 errhint("Drop the schemas of buckets and the schema rehouse there.")));
+			done = true;
+		}
+		if (done)
+			rh_drop_record_remove(record->path);
+		left = left || !done;
+	}
+	return left;
 }
 
 /* ------------------------------------------------------------------------
@@ -383,29 +374,25 @@ rh_drop_extension(const DropStmt *drop)
  * ------------------------------------------------------------------------
  */
 
-/* Commit on the node.  Must not raise anything. */
+/* The coordinator has committed: now the nodes. */
 static void
-finish(Pending *entry)
+finish(void)
 {
-	PGresult   *result = rh_link_query_quietly(entry->link, "COMMIT", FINISH_TIMEOUT_MS);
+	bool		finished;
 
-	if (result == NULL || PQresultStatus(result) != PGRES_COMMAND_OK)
-		ereport(WARNING,
-				(errmsg("extension \"rehouse\" is dropped, but node \"%s\" has not confirmed that it has removed what it had of it",
-						rh_link_name(entry->link)),
-				 errhint("DROP SCHEMA IF EXISTS %s CASCADE there.", entry->schemas)));
-	PQclear(result);
-	if (entry->drop_slots != NULL)
-		PQclear(rh_link_query_quietly(entry->link, entry->drop_slots, FINISH_TIMEOUT_MS));
-	rh_link_close(entry->link);
+	rh_debug_point("drop-extension-committed");
+	finished = rh_drop_nodes_finish();
+	if (resuming)
+		resumed_all = resumed_all && finished;
+	else if (begun.record != NULL && finished && !begun.away)
+		rh_drop_record_remove(begun.record);
+	begun.subid = InvalidSubTransactionId;
 }
 
 static void
 at_xact_end(XactEvent event, void *arg)
 {
-	ListCell   *lc;
-
-	if (pending == NIL)
+	if (begun.subid == InvalidSubTransactionId && !rh_drop_nodes_pending())
 		return;
 	switch (event)
 	{
@@ -414,13 +401,21 @@ at_xact_end(XactEvent event, void *arg)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot PREPARE a transaction that has dropped extension \"rehouse\"")));
 			break;
+		case XACT_EVENT_PRE_COMMIT:
+			if (!resuming && (rh_drop_nodes_pending() || begun.away))
+			{
+				begun.record = rh_drop_record_write(begun.json);
+				rh_debug_point("drop-extension-recorded");
+			}
+			break;
 		case XACT_EVENT_COMMIT:
-			foreach(lc, pending)
-				finish(lfirst(lc));
-			pending = NIL;
+			finish();
 			break;
 		case XACT_EVENT_ABORT:
-			pending = NIL;		/* closing the links rolls back */
+			if (!resuming && begun.record != NULL)
+				rh_drop_record_remove(begun.record);
+			begun.subid = InvalidSubTransactionId;
+			rh_drop_nodes_forget();
 			break;
 		default:
 			break;
@@ -430,18 +425,17 @@ at_xact_end(XactEvent event, void *arg)
 static void
 at_subxact_end(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
 {
-	ListCell   *lc;
-
-	foreach(lc, pending)
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
-		Pending    *entry = lfirst(lc);
-
-		if (entry->subid != subid)
-			continue;
-		if (event == SUBXACT_EVENT_COMMIT_SUB)
-			entry->subid = parent;
-		else if (event == SUBXACT_EVENT_ABORT_SUB)
-			pending = foreach_delete_current(pending, lc);
+		rh_drop_nodes_at_subcommit(subid, parent);
+		if (begun.subid == subid)
+			begun.subid = parent;
+	}
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		rh_drop_nodes_at_subabort(subid);
+		if (begun.subid == subid)
+			begun.subid = InvalidSubTransactionId;
 	}
 }
 

@@ -21,6 +21,13 @@ extern void rh_drop_extension_check(const DropStmt *drop);
  */
 extern void rh_drop_extension(const DropStmt *drop);
 
+/*
+ * In a process of ours, outside of a transaction: do on the nodes what an earlier
+ * DROP EXTENSION in this database has not done there.  True: something is left,
+ * to be tried again.
+ */
+extern bool rh_drop_extension_resume(void);
+
 extern void rh_drop_extension_init(void);
 
 #endif							/* RH_DROP_EXTENSION_H */

@@ -96,8 +96,10 @@ rh_bgw_init(void)
 	define_settings();
 	rh_workers_init();
 	rh_launcher_register();
-	rh_database_hook_init();
+
+	/* the last to be registered is called first: holds outlast DROP EXTENSION's end */
 	RegisterXactCallback(wake_after_commit, NULL);
+	rh_database_hook_init();
 }
 
 void

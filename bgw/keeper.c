@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "bgw/drop_extension.h"
 #include "bgw/job.h"
 #include "bgw/keeper.h"
 #include "bgw/workers.h"
@@ -297,6 +298,21 @@ reclaim_maps(void *arg)
 	rh_mapsync_reclaim();
 }
 
+/*
+ * There is no extension.  What DROP EXTENSION has left on nodes goes before we do;
+ * with the extension dropped there is nobody whom a node that does not answer
+ * could keep waiting.  Returns the milliseconds until it is tried again.
+ */
+static long
+clean_up_after_drop(void)
+{
+	static int	attempts = 0;
+
+	if (!rh_drop_extension_resume())
+		leave_absent();
+	return rh_job_retry_delay_ms(++attempts);
+}
+
 /* One cycle; returns the milliseconds until the next is due. */
 static long
 run_cycle(void)
@@ -304,7 +320,7 @@ run_cycle(void)
 	long		wait = TICK_MS;
 
 	if (!rh_keeper_become_owner())
-		leave_absent();
+		return clean_up_after_drop();
 	rh_request_serve();
 	rh_load_merge();
 	if (!is_active())

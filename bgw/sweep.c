@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "bgw/drop_extension.h"
 #include "bgw/job.h"
 #include "bgw/mover.h"
 #include "bgw/transfer.h"
@@ -155,5 +156,6 @@ rh_sweep(void)
 	if (error != NULL)
 		log_failure(error);
 	rh_keeper_guarded(prune_jobs, NULL, LOG, NULL);
+	(void) rh_drop_extension_resume();
 	rh_workers_changed();
 }

@@ -5,7 +5,8 @@ use warnings;
 use Test::More;
 use RehouseCluster;
 
-my $cluster = RehouseCluster->new(workers => 2, worker => { max_replication_slots => 20 });
+my $cluster = RehouseCluster->new(workers => 2, worker => { max_replication_slots => 20 },
+	coordinator => { 'restart_after_crash' => 'on', 'rehouse.step_retry_delay' => '100ms' });
 my $c = $cluster->coordinator;
 my @workers = $cluster->workers;
 $_->query('CREATE ROLE app LOGIN', database => 'postgres') for $cluster->servers;
@@ -20,6 +21,18 @@ sub left
 		UNION ALL SELECT 'publication ' || pubname FROM pg_publication
 		UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts
 		UNION ALL SELECT 'session ' || application_name FROM pg_stat_activity WHERE application_name ~ '^rehouse_[0-9]+_[0-9]+_'}) } @workers;
+}
+
+# The nodes become clean; and what was to be done there is forgotten.
+sub await_clean
+{
+	my ($what) = @_;
+	my $deadline = time + 90;
+	select(undef, undef, undef, 0.1) while left() ne '' && time < $deadline;
+	is(left(), '', $what);
+	$c->poll(q{SELECT count(*) = 0 FROM pg_ls_dir('rehouse_drops', true, false)});
+	$c->poll(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'rehouse%' AND datname = 'app'});
+	return;
 }
 
 sub fill
@@ -95,12 +108,47 @@ is(left(), '', 'with what other roles own there');
 $c->query('DROP TABLE notes; DROP SCHEMA mine; CREATE EXTENSION rehouse');
 fill();
 $c->query("SELECT citus_add_node('127.0.0.1', " . $workers[1]->port . ')');
+my $gid = $c->query(q{SELECT format('rehouse_%s_%s_%%s_99_1_7', cluster_id, database_oid) FROM rehouse.cluster});
+$cluster->worker(2)->query('CREATE TABLE kept (x int)');
+$cluster->worker(2)->query(sprintf "BEGIN; INSERT INTO kept VALUES ($_); PREPARE TRANSACTION '$gid'", $_) for 1, 2;
 $cluster->worker(2)->stop('fast');
+$c->query(sprintf "INSERT INTO rehouse.commit_decisions VALUES ('$gid', 2)", 1);
 ($status, $rows, $messages) = $c->try('DROP EXTENSION rehouse CASCADE');
 is($status, 0, 'a node that is away');
 like($messages, qr/WARNING.*is left as it is/s, 'is told');
 $cluster->worker(2)->start;
 @workers = ($cluster->worker(1));
-is(left(), '', 'and the others are clean');
+@workers = $cluster->workers;
+await_clean('and it is cleaned when it is back');
+is($cluster->worker(2)->query('SELECT x FROM kept'), '1', 'with what was in doubt there, by the decisions of the time');
+
+# ---- the coordinator dies between its commit and those of the nodes, or right before its own ----
+for my $how ('exit', 'kill9', 'recorded')
+{
+	$c->query('DROP TABLE notes; DROP SCHEMA mine; CREATE EXTENSION rehouse');
+	fill();
+	$c->query("SELECT citus_add_node('127.0.0.1', " . $workers[1]->port . ')');
+
+	my $point = $how eq 'recorded' ? 'drop-extension-recorded' : 'drop-extension-committed';
+	$c->query("SELECT rehouse.debug_arm('$point', '" . ($how eq 'kill9' ? 'wait' : 'exit') . "')");
+	my $s = $c->session;
+	$s->send('DROP EXTENSION rehouse CASCADE');
+	if ($how eq 'kill9')
+	{
+		$c->poll(qq{SELECT count(*) = 1 FROM pg_ls_dir('rehouse_drops') f WHERE f !~ 'tmp'});
+		$c->poll(q{SELECT count(*) = 0 FROM pg_extension WHERE extname = 'rehouse'});
+		$c->kill9;
+		$c->start;
+	}
+	$s->finish;
+	$c->poll('SELECT true');
+	if ($how eq 'recorded')
+	{
+		is($c->query('SELECT count(*) FROM stores JOIN orders USING (store_id), rates'), '100', 'a crash before the commit: all is there');
+		$c->query('DROP EXTENSION rehouse CASCADE');
+	}
+	is($c->query(q{SELECT count(*) FROM pg_extension WHERE extname = 'rehouse'}), '0', "$how: the extension is dropped");
+	await_clean("$how: nothing is left on the nodes, nor in doubt");
+}
 
 done_testing();
