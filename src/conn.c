@@ -30,6 +30,7 @@
 #include "src/conn_internal.h"
 #include "src/node.h"
 #include "src/owner.h"
+#include "src/pipeline.h"
 #include "src/policy.h"
 #include "src/session_values.h"
 #include "storage/fd.h"
@@ -193,6 +194,23 @@ append_session_settings(const RhConn *conn, StringInfo sql)
 	append_setting(sql, "row_security", wants_policies(conn) ? "on" : "off");
 }
 
+static bool
+same_settings(RhConn *conn, const RhSettings *settings, const char *values)
+{
+	return conn->settings_known && memcmp(settings, &conn->settings, sizeof(*settings)) == 0 &&
+		strcmp(values, conn->session_values ? conn->session_values : "") == 0;
+}
+
+/* Has the worker session our settings? */
+bool
+rh_conn_settings_known(RhConn *conn)
+{
+	RhSettings	settings;
+
+	current_settings(conn, &settings);
+	return same_settings(conn, &settings, rh_session_values());
+}
+
 /*
  * Put the statement that brings the worker session's settings up to ours into
  * the send buffer, if they differ.  Returns the number of commands added.
@@ -201,25 +219,20 @@ int
 rh_conn_sync_settings(RhConn *conn)
 {
 	const char *values = rh_session_values();
-	bool		same_values = strcmp(values, conn->session_values ? conn->session_values : "") == 0;
 	RhSettings	settings;
 	StringInfoData sql;
 
 	current_settings(conn, &settings);
-	if (conn->settings_known && same_values &&
-		memcmp(&settings, &conn->settings, sizeof(settings)) == 0)
+	if (same_settings(conn, &settings, values))
 		return 0;
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	append_session_settings(conn, &sql);
 	if (values[0] != '\0')
 		appendStringInfo(&sql, ", %s", values);
-	if (!same_values)
-	{
-		if (conn->session_values != NULL)
-			pfree(conn->session_values);
-		conn->session_values = MemoryContextStrdup(TopMemoryContext, values);
-	}
+	if (conn->session_values != NULL)
+		pfree(conn->session_values);
+	conn->session_values = MemoryContextStrdup(TopMemoryContext, values);
 	rh_wire_parse(&conn->wire, "", sql.data, 0, NULL);
 	rh_wire_bind_execute(&conn->wire, "");
 	pfree(sql.data);
@@ -365,6 +378,11 @@ rh_conn_close(RhConn *conn)
 	}
 	if (conn->session_values != NULL)
 		pfree(conn->session_values);
+	if (conn->pipeline != NULL)
+	{
+		pfree(conn->pipeline);
+		MemoryContextDelete(conn->pipeline_context);
+	}
 	pfree(conn);
 }
 
@@ -377,7 +395,7 @@ close_all(int code, Datum arg)
 	{
 		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
 
-		if (conn->reader != NULL || conn->copying)
+		if (conn->reader != NULL || conn->pipelined > 0 || conn->copying)
 			rh_wire_cancel(&conn->wire);
 		rh_conn_close(conn);
 	}
@@ -583,4 +601,5 @@ rh_conn_init(void)
 {
 	rh_link_init();
 	rh_stream_init();
+	rh_pipeline_init();
 }

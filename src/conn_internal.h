@@ -52,6 +52,9 @@ typedef struct RhPrepared
 	char		name[40];
 } RhPrepared;
 
+typedef struct RhPipelined RhPipelined;
+typedef struct RhPipelineError RhPipelineError;
+
 /* What has become of a connection's branch at the end of the transaction. */
 typedef enum RhBranchState
 {
@@ -92,6 +95,14 @@ struct RhConn
 	int			skip;			/* answers before them that nobody wants */
 	bool		building;		/* its statement is not yet complete in the buffer */
 	bool		copying;		/* COPY under way */
+
+	/* INSERTs whose answers come before the reader's, or are still to be asked for (pipeline.c) */
+	RhPipelined *pipeline;		/* NULL until there is one */
+	int			pipelined;		/* how many */
+	int			pipeline_answered;	/* the first of them, whose answers have been read */
+	bool		pipeline_synced;	/* asked for, with no reader behind them */
+	MemoryContext pipeline_context; /* of what is kept with them */
+	RhPipelineError *pipeline_error;	/* that its level still has to fail with */
 
 	/* what the worker session knows */
 	HTAB	   *prepared;		/* RhPrepared */
@@ -148,6 +159,7 @@ extern void rh_conn_close(RhConn *conn);
 extern void rh_conn_lost(RhConn *conn) pg_attribute_noreturn();
 extern void rh_conn_receive(RhConn *conn, RhMessage *message);
 extern void rh_conn_flush(RhConn *conn);
+extern bool rh_conn_settings_known(RhConn *conn);
 extern int	rh_conn_sync_settings(RhConn *conn);
 extern void rh_report_fields(int elevel, const RhErrorFields *fields, const char *node,
 							 const char *sql);
@@ -160,9 +172,21 @@ extern void rh_streams_at_subcommit(int level);
 extern void rh_streams_forget(RhConn *conn);
 extern void rh_conn_make_idle(RhConn *conn);
 extern bool rh_conn_quiesce(RhConn *conn, TimestampTz deadline);
+extern void rh_conn_skip_answers(RhConn *conn);
+extern void rh_conn_finish_reading(RhConn *conn);
+extern RhPrepared *rh_conn_find_prepared(RhConn *conn, const RhStatement *statement);
+extern void rh_stream_put(RhConn *conn, const RhStatement *statement, RhPrepared *prepared);
 extern void rh_stream_init(void);
 
+/* pipeline.c */
+extern bool rh_pipeline_goes_along(RhConn *conn, RhPrepared *prepared);
+extern void rh_pipeline_refused(RhConn *conn, RhMessage *message) pg_attribute_noreturn();
+extern void rh_pipeline_reset(RhConn *conn);
+extern void rh_pipeline_settle(RhConn *conn);
+extern void rh_pipeline_settle_all(int level);
+
 /* xact.c */
+extern bool rh_xact_is_at_level(const RhConn *conn);
 extern int	rh_xact_prefix(RhConn *conn, const RhStatement *statement);
 extern void rh_xact_prefix_text(RhConn *conn, RhAccess access, StringInfo sql);
 

@@ -136,11 +136,11 @@ find_path(List *edges, int from, List **seen)
 }
 
 static List *
-find_cycle(void)
+find_cycle(List *edges)
 {
 	List	   *seen = NIL;
 
-	return find_path(collect_edges(), MyProcPid, &seen);
+	return find_path(edges, MyProcPid, &seen);
 }
 
 static bool
@@ -162,9 +162,28 @@ same_cycle(List *a, List *b)
 	return true;
 }
 
-/* Are we the one to give way? */
+/* Does a process wait for a lock here?  Then it looks for no deadlock. */
 static bool
-we_are_victim(List *cycle)
+waits_here(List *edges, int pid)
+{
+	ListCell   *lc;
+
+	foreach(lc, edges)
+	{
+		Edge	   *edge = lfirst(lc);
+
+		if (edge->waiter == pid && edge->where == NULL)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Are we the one to give way?  Who waits for a lock here may have an INSERT on
+ * a node that waits as well (pipeline.c).
+ */
+static bool
+we_are_victim(List *cycle, List *edges)
 {
 	ListCell   *lc;
 
@@ -172,7 +191,7 @@ we_are_victim(List *cycle)
 	{
 		Edge	   *edge = lfirst(lc);
 
-		if (edge->where != NULL && edge->waiter > MyProcPid)
+		if (edge->where != NULL && edge->waiter > MyProcPid && !waits_here(edges, edge->waiter))
 			return false;
 	}
 	return true;
@@ -206,9 +225,10 @@ rh_deadlock_check(void)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rehouse deadlock check",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	List	   *cycle = find_cycle();
+	List	   *edges = collect_edges();
+	List	   *cycle = find_cycle(edges);
 
-	if (cycle != NIL && we_are_victim(cycle) && same_cycle(cycle, find_cycle()))
+	if (cycle != NIL && we_are_victim(cycle, edges) && same_cycle(cycle, find_cycle(collect_edges())))
 	{
 		MemoryContextSwitchTo(old);
 		raise_deadlock(cycle);

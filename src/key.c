@@ -75,10 +75,13 @@ rh_key_check(Oid type, Oid collation, const char *column)
 uint32
 rh_key_hash(Oid type, Oid collation, Datum value)
 {
-	Oid			base = getBaseType(type);
+	Oid			base = type;
 	TypeCacheEntry *cache;
 
-	if (type_is_enum(base))
+	/* types with numbers of their own are neither domains nor enums */
+	if (type >= FirstGenbkiObjectId)
+		base = getBaseType(type);
+	if (base >= FirstGenbkiObjectId && type_is_enum(base))
 	{
 		char	   *label = DatumGetCString(OidFunctionCall1(F_ENUM_OUT, value));
 		Datum		text = CStringGetTextDatum(label);

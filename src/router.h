@@ -45,6 +45,7 @@ typedef enum RouterNumber
 	ROUTER_INSERT_ATTNUM,		/* its key column */
 	ROUTER_ROLE,				/* whose connection; 0: the current user's */
 	ROUTER_EXECUTIONS,			/* counted up to 2; set in place */
+	ROUTER_ADDS_ONE_ROW,		/* or raises an error, and tells nothing else */
 	ROUTER_NUMBER_COUNT
 } RouterNumber;
 
@@ -80,6 +81,7 @@ typedef struct RouterScanState
 	RhNode		node;			/* for EXPLAIN */
 	RhStatement statement;
 	RhStream   *stream;			/* NULL: not begun, or finished */
+	bool		is_pipelined;	/* nobody waits for its answer */
 	bool		is_check;		/* of a foreign key: its answer may be known .. */
 	bool		is_known;		/* .. and is: the row is there, and locked */
 	bool		finished;

@@ -26,6 +26,7 @@
 #include "src/key.h"
 #include "src/local_reference.h"
 #include "src/locked_keys.h"
+#include "src/pipeline.h"
 #include "src/router.h"
 #include "src/template.h"
 #include "storage/proc.h"
@@ -310,6 +311,18 @@ get_connection(RouterScanState *state)
 	return conn;
 }
 
+/*
+ * May the function that the statement is in go on before its answer comes?  Not
+ * where it is timed, nor where the answer may bring reports of referenced rows.
+ */
+static bool
+may_pipeline(RouterScanState *state)
+{
+	return get_number(state, ROUTER_ADDS_ONE_ROW) && rh_pipeline_wanted() &&
+		state->css.ss.ps.state->es_instrument == 0 &&
+		!rh_local_reference_in_group(state->colocation_id);
+}
+
 /* Evaluate everything, find the way, and send. */
 static void
 send_statement(RouterScanState *state)
@@ -366,7 +379,13 @@ send_statement(RouterScanState *state)
 	state->is_known = state->is_check &&
 		rh_locked_keys_find(state->placement.node_id, statement);
 	if (!state->is_known)
-		state->stream = rh_stream_start(get_connection(state), statement);
+	{
+		RhConn	   *conn = get_connection(state);
+
+		state->is_pipelined = may_pipeline(state) && rh_pipeline_insert(conn, statement);
+		if (!state->is_pipelined)
+			state->stream = rh_stream_start(conn, statement);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -463,9 +482,13 @@ finish(RouterScanState *state, TupleTableSlot *slot)
 {
 	EState	   *estate = state->css.ss.ps.state;
 	PlannedStmt *stmt = estate->es_plannedstmt;
-	uint64		affected = rh_stream_affected(state->stream);
+	uint64		affected = 1;
 
-	rh_stream_end(state->stream);
+	if (!state->is_pipelined)
+	{
+		affected = rh_stream_affected(state->stream);
+		rh_stream_end(state->stream);
+	}
 	state->stream = NULL;
 	state->finished = true;
 
@@ -502,6 +525,8 @@ exec_scan(CustomScanState *node)
 		send_statement(state);
 	if (state->is_known)
 		return known_row(state, slot);
+	if (state->is_pipelined)
+		return finish(state, slot);
 	if (!rh_stream_next(state->stream, &row))
 		return finish(state, slot);
 
@@ -534,6 +559,7 @@ rescan(CustomScanState *node)
 	end_scan(node);
 	((RouterScanState *) node)->finished = false;
 	((RouterScanState *) node)->is_known = false;
+	((RouterScanState *) node)->is_pipelined = false;
 	if (node->ss.ps.ps_ResultTupleSlot != NULL)
 		ExecClearTuple(node->ss.ps.ps_ResultTupleSlot);
 }

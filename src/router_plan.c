@@ -28,6 +28,8 @@
 #include "src/router.h"
 #include "src/template.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 
 #define WORKER_VARNO 1
 
@@ -259,6 +261,25 @@ rh_router_statement_id(List *template, List *values, List *result, List *relids)
 	return rh_template_statement_id(template, count, types, relids);
 }
 
+/*
+ * Does an INSERT add exactly one row, if it does not fail?  A trigger before it
+ * could leave the row out; the ones of partitions are not known here.
+ */
+static bool
+adds_one_row(Query *query, Oid relid)
+{
+	Relation	rel;
+	bool		result;
+
+	if (query->returningList != NIL || query->onConflict != NULL || query->hasTargetSRFs)
+		return false;
+	rel = RelationIdGetRelation(relid);
+	result = rel->rd_rel->relkind == RELKIND_RELATION &&
+		(rel->trigdesc == NULL || !rel->trigdesc->trig_insert_before_row);
+	RelationClose(rel);
+	return result;
+}
+
 PlannedStmt *
 rh_router_plan(Query *query, int cursor_options, const RhKeyTie *tie, RhShipment *shipment)
 {
@@ -298,6 +319,7 @@ rh_router_plan(Query *query, int cursor_options, const RhKeyTie *tie, RhShipment
 	numbers = lappend_int(numbers, table.key_attnum);
 	numbers = lappend_int(numbers, (int) rh_classify_role(rh_classify_relations(query)));
 	numbers = lappend_int(numbers, 0);
+	numbers = lappend_int(numbers, OidIsValid(insert_relid) && adds_one_row(query, insert_relid));
 	scan->custom_private = list_make4(numbers,
 									  makeConst(INT8OID, -1, InvalidOid, 8,
 												Int64GetDatum((int64) statement_id), false, true),

@@ -5,7 +5,7 @@
  *
  * Answers come in the order of what was sent.  On a connection that order is:
  * `skip` answers that nobody wants (each up to its ReadyForQuery), then those
- * of `reader`, which begin with the ones of the commands that went out before
+ * of pipelined INSERTs (pipeline.c), then those of `reader`, which begin with the ones of the commands that went out before
  * its statement in the same packet (settings, BEGIN, SAVEPOINTs).  Only the
  * reader's rows may be on the way: whoever sends the next statement first
  * drains them into a spool.
@@ -121,8 +121,8 @@ forget_unparsed(RhConn *conn, RhPrepared *prepared)
 }
 
 /* The reader's answer has ended: the connection is free for the next statement. */
-static void
-finish_reading(RhConn *conn)
+void
+rh_conn_finish_reading(RhConn *conn)
 {
 	RhStream   *stream = conn->reader;
 
@@ -134,6 +134,7 @@ finish_reading(RhConn *conn)
 		stream->done = true;
 		stream->prepared = NULL;
 	}
+	rh_pipeline_reset(conn);
 }
 
 /*
@@ -170,7 +171,7 @@ raise_error(RhConn *conn, RhMessage *message)
 			rh_conn_receive(conn, message);
 		conn->status = message->body[0];
 	}
-	finish_reading(conn);
+	rh_conn_finish_reading(conn);
 	rh_report_fields(ERROR, &fields, conn->name, sql);
 }
 
@@ -178,8 +179,8 @@ raise_error(RhConn *conn, RhMessage *message)
  * Read past the answers that nobody wants.  Only ROLLBACK TO's and those of
  * abandoned reads are skipped: an error in the former loses the transaction.
  */
-static void
-skip_answers(RhConn *conn)
+void
+rh_conn_skip_answers(RhConn *conn)
 {
 	RhMessage	message;
 
@@ -209,7 +210,7 @@ rh_stream_read(RhConn *conn, RhMessage *message)
 	RhStream   *stream = conn->reader;
 
 	if (conn->skip > 0)
-		skip_answers(conn);
+		rh_conn_skip_answers(conn);
 	for (;;)
 	{
 		rh_conn_receive(conn, message);
@@ -224,17 +225,21 @@ rh_stream_read(RhConn *conn, RhMessage *message)
 					stream->prepared->parsed = true;
 				break;
 			case 'C':
-				if (stream->prefix > 0)
+				if (conn->pipeline_answered < conn->pipelined)
+					conn->pipeline_answered++;
+				else if (stream->prefix > 0)
 					stream->prefix--;
 				else
 					stream->affected += rh_wire_tag_rows(message->body);
 				break;
 			case 'E':
+				if (conn->pipeline_answered < conn->pipelined)
+					rh_pipeline_refused(conn, message);
 				raise_error(conn, message);
 				break;
 			case 'Z':
 				conn->status = message->body[0];
-				finish_reading(conn);
+				rh_conn_finish_reading(conn);
 				return false;
 			case 'd':
 				return true;
@@ -271,7 +276,10 @@ rh_conn_make_idle(RhConn *conn)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("connection to node \"%s\" is busy with COPY", conn->name)));
 	if (stream == NULL)
+	{
+		rh_pipeline_settle(conn);
 		return;
+	}
 	while (rh_stream_read(conn, &message))
 	{
 		if (stream->ended)
@@ -317,8 +325,8 @@ deallocate_all(RhConn *conn, RhStream *stream)
  * Find the statement among those prepared, or put its Parse into the send
  * buffer.  sql is the text if there is something to parse.
  */
-static RhPrepared *
-find_prepared(RhConn *conn, const RhStatement *statement)
+RhPrepared *
+rh_conn_find_prepared(RhConn *conn, const RhStatement *statement)
 {
 	RhPrepared *prepared = conn->last_prepared;
 	RhPrepared	key;
@@ -440,6 +448,23 @@ check_other_roles(RhConn *conn, RhAccess access)
 	}
 }
 
+/*
+ * Put a statement that is prepared, and has nothing due before it, into the
+ * send buffer, without a Sync after it.
+ */
+void
+rh_stream_put(RhConn *conn, const RhStatement *statement, RhPrepared *prepared)
+{
+	check_other_roles(conn, statement->access);
+	if (rh_remote_log_wanted())
+		rh_remote_log(prepared->sql, conn->name);
+	conn->building = true;
+	(void) rh_xact_prefix(conn, statement);
+	put_bind(&conn->wire, prepared->name, statement);
+	rh_wire_execute(&conn->wire);
+	conn->building = false;
+}
+
 /* A new stream on an idle connection, whose answer comes next. */
 RhStream *
 rh_stream_attach(RhConn *conn, RhAccess access, const char *sql)
@@ -464,9 +489,12 @@ rh_stream_start(RhConn *conn, const RhStatement *statement)
 	RhStream   *stream;
 	const char *sql = NULL;
 
-	rh_conn_make_idle(conn);
+	if (conn->reader != NULL)
+		rh_conn_make_idle(conn);
 	if (statement->statement_id != 0 && !conn->deallocate_all)
-		prepared = find_prepared(conn, statement);
+		prepared = rh_conn_find_prepared(conn, statement);
+	if (!rh_pipeline_goes_along(conn, prepared))
+		rh_pipeline_settle(conn);
 
 	/* what may raise comes before the first message is built */
 	if (prepared == NULL)
@@ -478,7 +506,8 @@ rh_stream_start(RhConn *conn, const RhStatement *statement)
 	stream = rh_stream_attach(conn, statement->access, statement->statement_id == 0 ? sql : NULL);
 	if (unlikely(conn->deallocate_all))
 		deallocate_all(conn, stream);
-	stream->prefix += rh_conn_sync_settings(conn);
+	if (conn->pipelined == 0)	/* else they are the same */
+		stream->prefix += rh_conn_sync_settings(conn);
 	stream->prefix += rh_xact_prefix(conn, statement);
 	if (statement->statement_id == 0)
 		rh_wire_parse(wire, "", sql, statement->nparams, statement->param_types);
@@ -562,7 +591,7 @@ stop_reader(RhConn *conn, TimestampTz deadline)
 static bool
 read_quietly(RhConn *conn, TimestampTz deadline)
 {
-	while (conn->skip > 0 || conn->reader != NULL)
+	while (conn->skip > 0 || conn->pipelined > 0 || conn->reader != NULL)
 	{
 		RhStream   *stream = conn->skip > 0 ? NULL : conn->reader;
 		RhMessage	message;
@@ -572,17 +601,22 @@ read_quietly(RhConn *conn, TimestampTz deadline)
 		if (message.type == 'Z')
 		{
 			conn->status = message.body[0];
-			if (stream == NULL)
+			if (conn->skip > 0)
 				conn->skip--;
+			else if (stream == NULL)
+				rh_pipeline_reset(conn);
 			else
 			{
 				/* BEGIN or SAVEPOINT refused: we do not know where we are */
 				if (stream->prefix > 0)
 					return false;
 				forget_unparsed(conn, stream->prepared);
-				finish_reading(conn);
+				rh_conn_finish_reading(conn);
 			}
 		}
+		else if (conn->skip == 0 && message.type == 'C' &&
+				 conn->pipeline_answered < conn->pipelined)
+			conn->pipeline_answered++;
 		else if (stream != NULL && message.type == 'C' && stream->prefix > 0)
 			stream->prefix--;
 		else if (stream != NULL && message.type == '2' && stream->prefix == 0 &&
@@ -593,6 +627,22 @@ read_quietly(RhConn *conn, TimestampTz deadline)
 }
 
 /*
+ * Ask for the answers of what is pipelined with no reader behind it; they are
+ * often on their way already.
+ */
+static bool
+ask_pipeline(RhConn *conn, TimestampTz deadline)
+{
+	TimestampTz soon = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ABANDON_WAIT_MS);
+
+	if (!conn->pipeline_synced)
+		rh_wire_sync(&conn->wire);
+	conn->pipeline_synced = true;
+	return rh_wire_flush(&conn->wire, RH_WAIT_QUIET, Min(soon, deadline)) == RH_WIRE_OK &&
+		read_quietly(conn, Min(soon, deadline));
+}
+
+/*
  * Bring a connection to rest without raising anything: cancel what runs, and
  * read what is still to come.  False: it could not be done in time, or the
  * connection is lost.
@@ -600,16 +650,20 @@ read_quietly(RhConn *conn, TimestampTz deadline)
 bool
 rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 {
+	bool		runs = conn->reader != NULL || conn->pipelined > 0;
+
 	if (conn->failed)
 		return false;
-	if (conn->reader == NULL && conn->skip == 0)
+	if (!runs && conn->skip == 0)
 		return true;
 	if (conn->building)
 		return false;			/* half sent: the worker will never answer */
-	if (conn->reader != NULL)
+	if (runs)
 	{
 		if (conn->settings_in_xact)
 			conn->settings_known = false;
+		if (conn->reader == NULL && ask_pipeline(conn, deadline))
+			return true;
 		if (!stop_reader(conn, deadline))
 			return false;
 	}
@@ -625,8 +679,7 @@ rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 
 		if (read_quietly(conn, Min(again, deadline)))
 			return true;
-		if (conn->wire.lost || again >= deadline || conn->reader == NULL ||
-			!rh_wire_cancel(&conn->wire))
+		if (conn->wire.lost || again >= deadline || !runs || !rh_wire_cancel(&conn->wire))
 			return false;
 	}
 }
@@ -653,7 +706,7 @@ abandon(RhConn *conn, RhStream *stream)
 	else
 	{
 		forget_unparsed(conn, stream->prepared);
-		finish_reading(conn);
+		rh_conn_finish_reading(conn);
 		conn->skip++;
 		free_stream(stream);
 	}

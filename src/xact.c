@@ -78,6 +78,14 @@ rh_xact_wrote_nodes(void)
 
 /* ---- joining the transaction ---- */
 
+/* Is the worker where we are, with no BEGIN, RELEASE or SAVEPOINT due? */
+bool
+rh_xact_is_at_level(const RhConn *conn)
+{
+	return conn->xact_depth > 0 && conn->release_level == 0 &&
+		conn->xact_depth == GetCurrentTransactionNestLevel();
+}
+
 /* Does any connection take part in the transaction? */
 static bool
 nothing_joined(void)
@@ -373,6 +381,7 @@ reset_conn(RhConn *conn)
 	conn->alone = false;
 	conn->branch = RH_BRANCH_NONE;
 	conn->settings_in_xact = false;
+	conn->pipeline_error = NULL;
 	if (conn->failed)
 		rh_conn_close(conn);
 }
@@ -547,7 +556,10 @@ pre_commit(void)
 	int			writers = 0;
 
 	if (!dlist_is_empty(&rh_conns))
+	{
+		rh_pipeline_settle_all(1);
 		settle_streams();
+	}
 	dlist_foreach(iter, &rh_conns)
 	{
 		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
@@ -760,6 +772,7 @@ subabort(int level)
 
 		if (conn->xact_depth < level)
 			continue;
+		conn->pipeline_error = NULL;
 		if (conn->settings_in_xact)
 			conn->settings_known = false;
 		if (!rh_conn_quiesce(conn, deadline))
@@ -786,7 +799,9 @@ at_subxact_end(SubXactEvent event, SubTransactionId subid, SubTransactionId pare
 	int			level = GetCurrentTransactionNestLevel();
 
 	rh_mapsync_subxact(event, subid, parent);
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
+	if (event == SUBXACT_EVENT_PRE_COMMIT_SUB)
+		rh_pipeline_settle_all(level);
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
 		subcommit(level);
 		rh_branch_at_subcommit(subid, parent);
