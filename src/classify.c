@@ -17,6 +17,7 @@
 #include "shmem/map.h"
 #include "shmem/transit.h"
 #include "src/classify.h"
+#include "src/merge.h"
 #include "src/rehouse.h"
 #include "utils/lsyscache.h"
 
@@ -175,6 +176,8 @@ check_assignments(Query *query, List *targets, const RhKeyTie *tie)
 
 		if (entry->resjunk || entry->resno != table.key_attnum ||
 			is_same_key((Node *) entry->expr, query, table.key_attnum) ||
+			(query->commandType == CMD_MERGE &&
+			 rh_merge_is_matched_key(query, table.key_attnum, entry->expr)) ||
 			(tie != NULL && rh_keytie_same_value(entry->expr, tie->key, tie->key_collation)))
 			continue;
 		ereport(ERROR,
@@ -193,6 +196,13 @@ rh_classify_check_key_change(Query *query, const RhKeyTie *tie)
 
 	if (query->commandType == CMD_UPDATE)
 		check_assignments(query, query->targetList, tie);
+	foreach(lc, query->mergeActionList)
+	{
+		MergeAction *action = lfirst_node(MergeAction, lc);
+
+		if (action->commandType == CMD_UPDATE)
+			check_assignments(query, action->targetList, tie);
+	}
 	if (query->onConflict != NULL && query->onConflict->action == ONCONFLICT_UPDATE)
 		check_assignments(query, query->onConflict->onConflictSet, tie);
 

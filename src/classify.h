@@ -35,7 +35,7 @@ extern void rh_classify_tables(Query *query, RhTableUse *use);
 extern List *rh_classify_relations(Query *query);
 
 /*
- * Raise 0A000 when an UPDATE, or ON CONFLICT DO UPDATE, at any level gives a
+ * Raise 0A000 when an UPDATE, of MERGE or ON CONFLICT too, at any level gives a
  * distribution column a new value.  tie is what the statement is tied to, or
  * NULL: assigning that value is no change.
  */

@@ -26,6 +26,7 @@
 #include "src/gather.h"
 #include "src/gather_scan.h"
 #include "src/insert.h"
+#include "src/merge.h"
 #include "src/multi_dml.h"
 #include "src/pushdown.h"
 #include "utils/lsyscache.h"
@@ -308,12 +309,10 @@ rh_gather_plan(Query *parse, const char *query_string, int cursor_options,
 			case CMD_UPDATE:
 			case CMD_DELETE:
 				return rh_multi_dml_plan(parse, cursor_options, bound_params);
+			case CMD_MERGE:
+				return rh_merge_plan(parse, query_string, cursor_options, bound_params);
 			default:
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("MERGE into distributed table \"%s\" is not supported",
-								get_rel_name(rt_fetch(parse->resultRelation, parse->rtable)->relid)),
-						 errhint("Use INSERT .. ON CONFLICT, or UPDATE and INSERT.")));
+				elog(ERROR, "unexpected command %d", (int) parse->commandType);
 		}
 	}
 	prepare_walker((Node *) parse, NULL);
@@ -327,4 +326,5 @@ rh_gather_init(void)
 	rh_gather_path_init();
 	rh_multi_dml_init();
 	rh_insert_init();
+	rh_merge_init();
 }

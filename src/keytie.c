@@ -37,6 +37,7 @@
 #include "shmem/map.h"
 #include "src/key.h"
 #include "src/keytie_private.h"
+#include "src/merge.h"
 #include "src/rehouse.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
@@ -118,17 +119,10 @@ visit_subselect(Context *context, Level *inner, Level *user, Index varno, const 
 	return visit_level(context, inner, &links);
 }
 
-/* A distributed table: what is its key column tied to? */
+/* Something more must have one of these values: what is left of those that all have. */
 static bool
-visit_distributed(Context *context, Level *level, Index varno, RhTable *table, const Scope *scope)
+narrow_values(Context *context, List *values)
 {
-	Term		key = {level, varno, table->key_attnum};
-	List	   *terms;
-	List	   *values;
-
-	if (table->colocation_id != context->tie->colocation_id)
-		return rh_keytie_not_tied(context, "its tables are not co-located");
-	rh_keytie_search_equal(scope, key, &terms, &values);
 	if (context->found)
 	{
 		List	   *common = NIL;
@@ -145,6 +139,20 @@ visit_distributed(Context *context, Level *level, Index varno, RhTable *table, c
 		return rh_keytie_not_tied(context,
 								"its tables are not tied to one value of the distribution column");
 	return true;
+}
+
+/* A distributed table: what is its key column tied to? */
+static bool
+visit_distributed(Context *context, Level *level, Index varno, RhTable *table, const Scope *scope)
+{
+	Term		key = {level, varno, table->key_attnum};
+	List	   *terms;
+	List	   *values;
+
+	if (table->colocation_id != context->tie->colocation_id)
+		return rh_keytie_not_tied(context, "its tables are not co-located");
+	rh_keytie_search_equal(scope, key, &terms, &values);
+	return narrow_values(context, values);
 }
 
 /* A table in the join tree, or the target of a change. */
@@ -331,6 +339,29 @@ visit_expressions(Context *context, Level *level, const Scope *scope)
 	return !failed;
 }
 
+/* What a MERGE inserts has that key as well. */
+static bool
+visit_merge_inserts(Context *context, Level *level, const Scope *scope)
+{
+	Query	   *query = level->query;
+	RhTable		table;
+	ListCell   *lc;
+
+	if (query->mergeActionList == NIL ||
+		!rh_map_table(rt_fetch(query->resultRelation, query->rtable)->relid, &table))
+		return true;
+	foreach(lc, query->mergeActionList)
+	{
+		MergeAction *action = lfirst(lc);
+		Expr	   *key = rh_merge_inserted(action, table.key_attnum);
+
+		if (action->commandType == CMD_INSERT && key != NULL &&
+			!narrow_values(context, rh_keytie_values_of(context, level, (Node *) key, scope)))
+			return false;
+	}
+	return true;
+}
+
 /* CTEs that are not visited from the one place that uses them. */
 static bool
 visit_ctes(Context *context, Level *level, const Scope *outer)
@@ -389,7 +420,8 @@ visit_level(Context *context, Level *level, const Scope *outer)
 			return false;
 	}
 	return visit_jointree(context, level, (Node *) query->jointree, &scope) &&
-		visit_expressions(context, level, &scope);
+		visit_expressions(context, level, &scope) &&
+		visit_merge_inserts(context, level, &scope);
 }
 
 /* ------------------------------------------------------------------------
@@ -441,8 +473,10 @@ rh_keytie_find(Query *query, RhKeyTie *tie)
 	Context		context = {.tie = tie};
 
 	memset(tie, 0, sizeof(RhKeyTie));
-	if (query->commandType == CMD_UTILITY || query->commandType == CMD_MERGE)
-		return rh_keytie_not_tied(&context, "it is not a SELECT, INSERT, UPDATE or DELETE");
+	if (query->commandType == CMD_UTILITY)
+		return rh_keytie_not_tied(&context, "it is a utility statement");
+	if (query->commandType == CMD_MERGE)
+		query = rh_merge_as_join(query);
 	if (!find_key_walker((Node *) query, &context))
 		return rh_keytie_not_tied(&context, "it has no distributed table");
 	if (!visit_level(&context, rh_keytie_make_level(query, NULL), NULL))

@@ -25,6 +25,9 @@
 #include "src/rehouse.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
+
+#define FEW_VALUES 100			/* rows of a VALUES list whose columns are looked at */
+
 /* ------------------------------------------------------------------------
  * Levels, terms, values
  * ------------------------------------------------------------------------
@@ -330,6 +333,26 @@ rh_keytie_search_equal(const Scope *scope, Term start, List **terms, List **valu
 	}
 }
 
+/* The values that an expression is known to have within a scope. */
+List *
+rh_keytie_values_of(Context *context, Level *level, Node *expr, const Scope *scope)
+{
+	Node	   *stripped = strip_implicit_coercions(expr);
+	Term		term;
+	List	   *terms;
+	List	   *values = NIL;
+
+	/* a cast within the key's family changes neither value nor hash */
+	if (lookup_type_cache(getBaseType(exprType(stripped)), TYPECACHE_HASH_OPFAMILY)->hash_opf ==
+		context->family)
+		expr = stripped;
+	if (as_term(level, expr, &term))
+		rh_keytie_search_equal(scope, term, &terms, &values);
+	else if (is_value(context, expr))
+		values = list_make1(expr);
+	return values;
+}
+
 /* ------------------------------------------------------------------------
  * Upwards: what holds for every row
  * ------------------------------------------------------------------------
@@ -562,6 +585,31 @@ holds_cte(Context *context, Level *level, RangeTblEntry *rte, Index varno)
 	return facts;
 }
 
+/* The columns of VALUES that have the same value in every row, of few. */
+static List *
+holds_values(Context *context, Level *level, RangeTblEntry *rte, Index varno)
+{
+	List	   *first = linitial(rte->values_lists);
+	List	   *facts = NIL;
+
+	if (list_length(rte->values_lists) > FEW_VALUES)
+		return NIL;
+	for (int column = 0; column < list_length(first); column++)
+	{
+		Expr	   *value = list_nth(first, column);
+		bool		same = is_value(context, (Node *) value);
+		ListCell   *lc;
+
+		for_each_from(lc, rte->values_lists, 1)
+			same = same && rh_keytie_same_value(value, list_nth(lfirst(lc), column),
+												context->tie->key_collation);
+		if (same)
+			facts = lappend(facts, rh_keytie_make_fact((Term) {level, varno, column + 1},
+													   (Term) {0}, value));
+	}
+	return facts;
+}
+
 /* The equalities that a condition's conjuncts state, appended to facts. */
 List *
 rh_keytie_holds_condition(Context *context, Level *level, Node *qual, List *facts)
@@ -616,6 +664,8 @@ rh_keytie_holds_jointree(Context *context, Level *level, Node *node)
 			return exported_facts(context, rh_keytie_child_level(level, rte->subquery), level, varno);
 		if (rte->rtekind == RTE_CTE)
 			return holds_cte(context, level, rte, varno);
+		if (rte->rtekind == RTE_VALUES)
+			return holds_values(context, level, rte, varno);
 		return NIL;
 	}
 	if (IsA(node, FromExpr))

@@ -70,6 +70,7 @@ extern bool rh_keytie_any_comparison(Context *context, Level *level, Node *node,
 									 int *column);
 extern List *rh_keytie_any_tests(SubLink *sublink);
 extern void rh_keytie_search_equal(const Scope *scope, Term start, List **terms, List **values);
+extern List *rh_keytie_values_of(Context *context, Level *level, Node *expr, const Scope *scope);
 extern bool rh_keytie_output_term(Level *level, int column, Term *term);
 extern void rh_keytie_setop_arms(Node *node, List **arms, bool *has_except);
 extern List *rh_keytie_recursive_facts(Context *context, Level *inner);

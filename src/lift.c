@@ -138,6 +138,15 @@ lift_mutator(Node *node, void *arg)
 	return expression_tree_mutator(node, lift_mutator, arg);
 }
 
+int
+rh_lift_last_param(Query *query)
+{
+	int			last = 0;
+
+	(void) find_last_param((Node *) query, &last);
+	return last;
+}
+
 void
 rh_lift_subselects(Query *query, RhLift *lift)
 {
@@ -148,8 +157,7 @@ rh_lift_subselects(Query *query, RhLift *lift)
 	lift->query = query;
 	if (query->cteList != NIL || !query->hasSubLinks)
 		return;					/* a sub-select may use what WITH defines */
-	find_last_param((Node *) query, &lift->first_param);
-	lift->first_param++;
+	lift->first_param = rh_lift_last_param(query) + 1;
 	lift->query = query_tree_mutator(query, lift_mutator, &context, QTW_IGNORE_RT_SUBQUERIES);
 	lift->count = list_length(context.columns);
 	if (lift->count == 0)

@@ -28,6 +28,9 @@ typedef struct RhLift
  */
 extern void rh_lift_subselects(Query *query, RhLift *lift);
 
+/* The highest number of a statement's own parameters; 0: it has none. */
+extern int	rh_lift_last_param(Query *query);
+
 /*
  * A statement's parameters with the lifted ones after them: values and nulls
  * have lift's count.

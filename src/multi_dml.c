@@ -22,6 +22,7 @@
 #include "src/gather.h"
 #include "src/gather_scan.h"
 #include "src/lift.h"
+#include "src/merge.h"
 #include "src/multi_dml.h"
 #include "src/multi_dml_scan.h"
 #include "src/router.h"
@@ -89,7 +90,7 @@ make_plan(Query *query, RhShipment *shipment, const RhTable *table, int cursor_o
 	spec.template = rh_template_make(shipment->query);
 	spec.nparams = list_length(exprs);
 	rh_scan_set_key(&spec, table);
-	if (query->commandType != CMD_INSERT)
+	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
 		add_ties(&spec, &exprs, query, table->key_attnum);
 	foreach(cell, exprs)
 		scan->custom_exprs = lappend(scan->custom_exprs, expression_planner(lfirst(cell)));
@@ -245,6 +246,45 @@ rh_multi_dml_plan_insert(Query *parse)
 		!rh_ship_query(make_source_explicit(parse), &shipment) || !rh_router_can_return(parse))
 		return NULL;
 	return make_plan(parse, &shipment, &table, 0, NULL);
+}
+
+/* Does what a MERGE inserts have the key of the bucket that its source's row is in? */
+static bool
+inserts_keep_key(Query *parse, Query *join, RhCopart *copart, AttrNumber key_attnum)
+{
+	ListCell   *cell;
+
+	foreach(cell, parse->mergeActionList)
+	{
+		MergeAction *action = lfirst(cell);
+		Expr	   *key = rh_merge_inserted(action, key_attnum);
+
+		if (action->commandType == CMD_INSERT && key != NULL &&
+			!rh_copart_is_key(join, copart, (Node *) key))
+			return false;
+	}
+	return true;
+}
+
+PlannedStmt *
+rh_multi_dml_plan_merge(Query *parse, int cursor_options, const char **reason)
+{
+	Query	   *join = rh_merge_as_join(parse);
+	RhCopart	copart;
+	RhShipment	shipment;
+	RhTable		table;
+
+	if (!rh_map_table(rt_fetch(parse->resultRelation, parse->rtable)->relid, &table))
+		elog(ERROR, "the target is not distributed");
+	if (!rh_copart_rows(join, &copart))
+		*reason = copart.reason;
+	else if (!inserts_keep_key(parse, join, &copart, table.key_attnum))
+		*reason = "it inserts another value of the distribution column than the source has";
+	else if (!rh_ship_query(parse, &shipment))
+		*reason = shipment.reason;
+	else
+		return make_plan(parse, &shipment, &table, cursor_options, NULL);
+	return NULL;
 }
 
 void

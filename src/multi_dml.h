@@ -27,6 +27,13 @@ extern PlannedStmt *rh_multi_dml_plan(Query *parse, int cursor_options,
  */
 extern PlannedStmt *rh_multi_dml_plan_insert(Query *parse);
 
+/*
+ * Plan a MERGE whose source and target are joined on their distribution columns, to
+ * run bucket by bucket; NULL, with a reason, when it is not such a statement.
+ */
+extern PlannedStmt *rh_multi_dml_plan_merge(Query *parse, int cursor_options,
+											const char **reason);
+
 extern void rh_multi_dml_init(void);
 
 #endif							/* RH_MULTI_DML_H */

@@ -77,12 +77,6 @@ check_supported(Query *query, const RhTableUse *use)
 	if (target->rtekind != RTE_RELATION || !rh_map_table(target->relid, &table) ||
 		table.kind != RH_KIND_HASH)
 		return;
-	if (query->commandType == CMD_MERGE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("MERGE into distributed table \"%s\" is not supported",
-						get_rel_name(target->relid)),
-				 errhint("Use INSERT .. ON CONFLICT, UPDATE and DELETE.")));
 	if (use->row_security)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -544,6 +544,13 @@ ship_mutator(Node *node, ShipContext *context)
 		return ship_from((FromExpr *) node, context);
 	if (IsA(node, FuncExpr) && context->constants && exprIsLengthCoercion(node, NULL))
 		return ship_length_coercion((FuncExpr *) node, context);
+	if (IsA(node, MergeAction))
+	{
+		MergeAction *action = (MergeAction *) expression_tree_mutator(node, ship_mutator, context);
+
+		action->override = OVERRIDING_NOT_SET;
+		return (Node *) action;
+	}
 	if (IsA(node, CommonTableExpr))
 	{
 		CommonTableExpr *cte = (CommonTableExpr *) expression_tree_mutator(node, ship_mutator,

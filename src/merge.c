@@ -1,0 +1,254 @@
+/*-------------------------------------------------------------------------
+ *
+ * merge.c
+ *	  MERGE into distributed tables: which way it goes, and its plan.
+ *
+ * Right are two ways.  Where source and target are joined on their distribution
+ * columns, the statement runs on every bucket as it stands.  Else the source is
+ * read here, by whatever way it needs, and each of its rows goes to the bucket
+ * of the key that the condition compares it with: no row of another bucket can match
+ * it, and what is inserted for it has that key.  (Where nothing is inserted,
+ * the condition need not name the key: then every bucket gets all rows.)  A bucket gets all its rows in
+ * one statement, so that a row that two of them match is the error that it is on one
+ * server, and none sees what another has inserted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "shmem/map.h"
+#include "src/classify.h"
+#include "src/copart.h"
+#include "src/gather.h"
+#include "src/merge.h"
+#include "src/multi_dml.h"
+#include "src/router.h"
+#include "src/scan_spec.h"
+#include "src/sendable.h"
+#include "src/ship.h"
+#include "src/template.h"
+#include "utils/lsyscache.h"
+
+/* ------------------------------------------------------------------------
+ * What a MERGE says
+ * ------------------------------------------------------------------------
+ */
+
+Query *
+rh_merge_as_join(Query *query)
+{
+	Query	   *result = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	JoinExpr   *join = makeNode(JoinExpr);
+	RangeTblRef *target = makeNode(RangeTblRef);
+
+	rte->rtekind = RTE_JOIN;
+	rte->jointype = query->mergeUseOuterJoin ? JOIN_RIGHT : JOIN_INNER;
+	rte->eref = makeAlias("*MERGE*", NIL);
+	target->rtindex = query->resultRelation;
+
+	memcpy(result, query, sizeof(Query));
+	result->commandType = CMD_UPDATE;
+	result->rtable = lappend(list_copy(query->rtable), rte);
+	join->jointype = rte->jointype;
+	join->larg = (Node *) target;
+	join->rarg = linitial(query->jointree->fromlist);
+	join->quals = query->jointree->quals;
+	join->rtindex = list_length(result->rtable);
+	result->jointree = makeFromExpr(list_make1(join), NULL);
+	return result;
+}
+
+bool
+rh_merge_is_matched_key(Query *query, AttrNumber key_attnum, Expr *expr)
+{
+	ListCell   *lc;
+
+	foreach(lc, make_ands_implicit((Expr *) query->jointree->quals))
+	{
+		RhScanTie	tie;
+
+		if (rh_sendable_key_tie(lfirst(lc), query->resultRelation, key_attnum, &tie) &&
+			!tie.is_array && equal(tie.value, expr))
+			return true;
+	}
+	return false;
+}
+
+Expr *
+rh_merge_inserted(MergeAction *action, AttrNumber attnum)
+{
+	ListCell   *lc;
+
+	foreach(lc, action->targetList)
+	{
+		TargetEntry *entry = lfirst(lc);
+
+		if (entry->resno == attnum && !entry->resjunk)
+			return entry->expr;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------
+ * The plan
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * The tables that only the nodes read are the statement's as well: for
+ * permission checks, locks and invalidation.
+ */
+static void
+add_relations(PlannedStmt *stmt, Query *merge)
+{
+	List	   *relations = NIL;
+	List	   *items = NIL;
+	bool		depends_on_role;
+	ListCell   *lc;
+
+	foreach(lc, rh_classify_relations(merge))
+	{
+		RangeTblEntry *rte = copyObject((RangeTblEntry *) lfirst(lc));
+
+		rte->tablesample = NULL;
+		rte->securityQuals = NIL;
+		stmt->rtable = lappend(stmt->rtable, rte);
+	}
+	extract_query_dependencies((Node *) merge, &relations, &items, &depends_on_role);
+	stmt->relationOids = list_concat_unique_oid(stmt->relationOids, relations);
+	stmt->invalItems = list_concat(stmt->invalItems, items);
+	stmt->dependsOnRole |= depends_on_role;
+}
+
+/* The scan on top of the source's plan. */
+static PlannedStmt *
+make_plan(Query *parse, RhMergeSource *division, RhShipment *shipment, const RhTable *table,
+		  PlannedStmt *stmt)
+{
+	CustomScan *scan = makeNode(CustomScan);
+	RhScanSpec	spec = {.way = "rows of the source sent"};
+	ListCell   *lc;
+
+	spec.template = rh_template_make(shipment->query);
+	spec.nparams = list_length(shipment->values);
+	rh_scan_set_key(&spec, table);
+	foreach(lc, shipment->values)
+		scan->custom_exprs = lappend(scan->custom_exprs, expression_planner(lfirst(lc)));
+	scan->custom_private = list_make3(rh_scan_to_private(&spec),
+									  list_make3_int(division->key_column,
+													 (int) division->key_hash_proc,
+													 division->first_param),
+									  division->wire_types);
+	scan->custom_plans = list_make1(stmt->planTree);
+	scan->methods = &rh_merge_scan_methods;
+	scan->scan.plan.startup_cost = stmt->planTree->startup_cost;
+	scan->scan.plan.total_cost = stmt->planTree->total_cost;
+	scan->scan.plan.plan_rows = stmt->planTree->plan_rows;
+
+	stmt->planTree = (Plan *) scan;
+	stmt->commandType = CMD_MERGE;
+	stmt->queryId = parse->queryId;
+	stmt->canSetTag = parse->canSetTag;
+	stmt->stmt_location = parse->stmt_location;
+	stmt->stmt_len = parse->stmt_len;
+	stmt->parallelModeNeeded = false;
+	add_relations(stmt, division->merge);
+	return stmt;
+}
+
+/* By its source's rows; NULL, with a reason, when that is not possible. */
+static PlannedStmt *
+plan_divided(Query *parse, const RhTable *table, const char *query_string, int cursor_options,
+			 ParamListInfo bound_params, const char **reason)
+{
+	RhMergeSource division;
+	RhShipment	shipment = {0};
+	RhCopart	copart;
+	Query	   *join;
+
+	if (!rh_merge_divide(parse, &division))
+	{
+		*reason = division.reason;
+		return NULL;
+	}
+
+	/* what is left on the node (its sub-selects) must find there all that it needs */
+	join = rh_merge_as_join(division.merge);
+	castNode(JoinExpr, linitial(join->jointree->fromlist))->jointype = JOIN_INNER;
+	if (!rh_copart_rows(join, &copart))
+	{
+		*reason = copart.reason;
+		return NULL;
+	}
+	if (!rh_ship_query(division.merge, &shipment))
+	{
+		*reason = shipment.reason;
+		return NULL;
+	}
+	return make_plan(parse, &division, &shipment, table,
+					 rh_gather_plan(division.source, query_string, cursor_options,
+									bound_params));
+}
+
+static void
+refuse(Query *parse, const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot run this MERGE into distributed table \"%s\"",
+					get_rel_name(rt_fetch(parse->resultRelation, parse->rtable)->relid)),
+			 errdetail("Each row of the source must belong to one shard: %s.", reason),
+			 errhint("Compare the distribution column with a column of the source in the ON condition, and insert that same value.")));
+}
+
+/* Does the source read any table? */
+static bool
+source_has_tables(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_classify_relations(query))
+		if (lfirst(lc) != rt_fetch(query->resultRelation, query->rtable))
+			return true;
+	return false;
+}
+
+PlannedStmt *
+rh_merge_plan(Query *parse, const char *query_string, int cursor_options,
+			  ParamListInfo bound_params)
+{
+	RangeTblEntry *target = rt_fetch(parse->resultRelation, parse->rtable);
+	const char *reason = NULL;
+	const char *other_reason = NULL;
+	PlannedStmt *stmt = NULL;
+	RhTable		table;
+	bool		on_every_bucket = source_has_tables(parse);
+
+	if (!rh_map_table(target->relid, &table))
+		elog(ERROR, "relation %u is not distributed", target->relid);
+	rh_classify_check_key_change(parse, NULL);
+	if (target->securityQuals != NIL || parse->withCheckOptions != NIL)
+		refuse(parse, "row-level security applies");
+
+	/* a source that reads no table is no work for every bucket */
+	if (on_every_bucket)
+		stmt = rh_multi_dml_plan_merge(parse, cursor_options, &other_reason);
+	if (stmt == NULL)
+		stmt = plan_divided(parse, &table, query_string, cursor_options, bound_params, &reason);
+	if (stmt == NULL && !on_every_bucket)
+		stmt = rh_multi_dml_plan_merge(parse, cursor_options, &other_reason);
+	if (stmt == NULL)
+		refuse(parse, reason);
+	return stmt;
+}
+
+void
+rh_merge_init(void)
+{
+	RegisterCustomScanMethods(&rh_merge_scan_methods);
+}

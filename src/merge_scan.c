@@ -1,0 +1,550 @@
+/*-------------------------------------------------------------------------
+ *
+ * merge_scan.c
+ *	  The custom scan that sends the rows of a MERGE's source to their buckets.
+ *
+ * The source is read to its end first, and sorted by the key's hash, which
+ * brings the rows of each bucket together (on disk, when they are many).  Then
+ * the buckets are put behind the gate, and each gets one statement with its rows
+ * (or all of them, when no key says whose they are) as arrays.  A connection runs one statement at a time; those of different
+ * nodes run side by side.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "shmem/gate.h"
+#include "src/conn.h"
+#include "src/key.h"
+#include "src/lift.h"
+#include "src/merge.h"
+#include "src/placements.h"
+#include "src/rows.h"
+#include "src/scan_spec.h"
+#include "src/template.h"
+#include "src/wire_format.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/tuplesort.h"
+
+/* A bucket that the source has rows of, and a hash by which the gate finds it. */
+typedef struct Wanted
+{
+	uint32		bucket_id;
+	uint32		hash;
+} Wanted;
+
+/* A node's statement under way. */
+typedef struct NodeStream
+{
+	int32		node_id;
+	RhStream   *stream;
+} NodeStream;
+
+typedef struct MergeRun
+{
+	CustomScanState css;		/* must be first */
+	RhScanSpec	spec;
+	int			key_column;		/* from 1; 0: every bucket gets all rows */
+	Oid			key_type;		/* of that column */
+	Oid			key_hash_proc;	/* or InvalidOid: as the key hashes */
+	int			first_param;	/* of the arrays */
+	int			width;			/* columns of the source */
+	Oid		   *wire_types;		/* of the arrays' elements .. */
+	Oid		   *array_types;
+	FmgrInfo   *outputs;		/* .. which are text: by these */
+	List	   *exprs;			/* ExprStates of custom_exprs */
+	RhRowsParams *params;
+	bool		finished;
+	MemoryContext run_context;
+	MemoryContext bucket_context;	/* of one bucket's rows */
+	Tuplesortstate *rows;		/* of the hash and the source's columns */
+	TupleTableSlot *row;
+	Wanted		wanted[RH_GATE_MANY + 1];
+	int			wanted_count;	/* more than RH_GATE_MANY: all */
+	RhPlacement *placements;	/* behind the gate */
+	int			placement_count;
+	NodeStream *streams;
+	int			stream_count;
+} MergeRun;
+
+static Node *create_scan_state(CustomScan *scan);
+static void begin_scan(CustomScanState *node, EState *estate, int eflags);
+static TupleTableSlot *exec_scan(CustomScanState *node);
+static void end_scan(CustomScanState *node);
+static void rescan_scan(CustomScanState *node);
+static void explain_scan(CustomScanState *node, List *ancestors, ExplainState *es);
+
+const CustomScanMethods rh_merge_scan_methods = {
+	.CustomName = "Rehouse Merge",
+	.CreateCustomScanState = create_scan_state,
+};
+
+static const CustomExecMethods merge_exec_methods = {
+	.CustomName = "Rehouse Merge",
+	.BeginCustomScan = begin_scan,
+	.ExecCustomScan = exec_scan,
+	.EndCustomScan = end_scan,
+	.ReScanCustomScan = rescan_scan,
+	.ExplainCustomScan = explain_scan,
+};
+
+static Node *
+create_scan_state(CustomScan *scan)
+{
+	MergeRun   *run = (MergeRun *) newNode(sizeof(MergeRun), T_CustomScanState);
+
+	run->css.methods = &merge_exec_methods;
+	return (Node *) run;
+}
+
+/* Our parameters are in a list of our own: a caller's compiler must not be asked for them. */
+static List *
+init_expressions(MergeRun *run, List *expressions, EState *estate)
+{
+	ParamListInfo own = estate->es_param_list_info;
+	List	   *states;
+
+	estate->es_param_list_info = NULL;
+	states = ExecInitExprList(expressions, &run->css.ss.ps);
+	estate->es_param_list_info = own;
+	return states;
+}
+
+/* The types of the source's columns, and of the arrays that they become. */
+static void
+init_columns(MergeRun *run, TupleDesc desc, List *wire_types)
+{
+	run->width = list_length(wire_types);
+	run->wire_types = palloc(sizeof(Oid) * run->width);
+	run->array_types = palloc(sizeof(Oid) * run->width);
+	run->outputs = palloc0(sizeof(FmgrInfo) * run->width);
+	for (int i = 0; i < run->width; i++)
+	{
+		Oid			type = TupleDescAttr(desc, i)->atttypid;
+		Oid			function;
+		bool		is_varlena;
+
+		run->wire_types[i] = list_nth_oid(wire_types, i);
+		run->array_types[i] = get_array_type(run->wire_types[i]);
+		if (run->wire_types[i] == getBaseType(type))
+			continue;
+		getTypeOutputInfo(type, &function, &is_varlena);
+		fmgr_info(function, &run->outputs[i]);
+	}
+	if (run->key_column > 0)
+		run->key_type = TupleDescAttr(desc, run->key_column - 1)->atttypid;
+}
+
+static void
+begin_scan(CustomScanState *node, EState *estate, int eflags)
+{
+	MergeRun   *run = (MergeRun *) node;
+	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
+	List	   *numbers = lsecond(scan->custom_private);
+	PlanState  *source = ExecInitNode(linitial(scan->custom_plans), estate, eflags);
+
+	node->custom_ps = list_make1(source);
+	rh_scan_from_private(linitial(scan->custom_private), &run->spec);
+	run->key_column = linitial_int(numbers);
+	run->key_hash_proc = (Oid) lsecond_int(numbers);
+	run->first_param = lthird_int(numbers);
+	init_columns(run, ExecGetResultType(source), lthird(scan->custom_private));
+	run->exprs = init_expressions(run, scan->custom_exprs, estate);
+	run->params = rh_scan_params_make(&run->spec, scan->custom_exprs);
+	run->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse merge",
+											 ALLOCSET_DEFAULT_SIZES);
+	run->bucket_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse merge bucket",
+												ALLOCSET_DEFAULT_SIZES);
+}
+
+/* ------------------------------------------------------------------------
+ * The source
+ * ------------------------------------------------------------------------
+ */
+
+/* The hash of a row's key.  A null matches nothing, in whatever bucket. */
+static uint32
+hash_row(MergeRun *run, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		key = slot_getattr(slot, run->key_column, &isnull);
+
+	if (isnull)
+		return 0;
+	if (OidIsValid(run->key_hash_proc))
+		return DatumGetUInt32(OidFunctionCall1Coll(run->key_hash_proc, run->spec.key_collation,
+												   key));
+	return rh_key_hash(run->key_type, run->spec.key_collation, key);
+}
+
+/* Remember the bucket of a hash, as long as there are few. */
+static void
+want_bucket(MergeRun *run, uint32 hash)
+{
+	RhPlacement placement;
+
+	if (run->wanted_count > RH_GATE_MANY)
+		return;
+	if (!rh_map_route(run->spec.colocation_id, hash, &placement))
+		elog(ERROR, "co-location group %d has no buckets", run->spec.colocation_id);
+	for (int i = 0; i < run->wanted_count; i++)
+		if (run->wanted[i].bucket_id == placement.bucket_id)
+			return;
+	run->wanted[run->wanted_count].bucket_id = placement.bucket_id;
+	run->wanted[run->wanted_count].hash = hash;
+	run->wanted_count++;
+}
+
+/* The source's columns after the hash. */
+static TupleDesc
+make_row_desc(TupleDesc source)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(source->natts + 1);
+
+	TupleDescInitEntry(desc, 1, "hash", INT4OID, -1, 0);
+	for (int i = 0; i < source->natts; i++)
+		TupleDescCopyEntry(desc, i + 2, source, i + 1);
+	return desc;
+}
+
+static void
+put_row(MergeRun *run, TupleTableSlot *source)
+{
+	uint32		hash = 0;
+
+	if (run->key_column > 0)
+	{
+		hash = hash_row(run, source);
+		want_bucket(run, hash);
+	}
+	slot_getallattrs(source);
+	ExecClearTuple(run->row);
+	run->row->tts_values[0] = Int32GetDatum((int32) hash);
+	run->row->tts_isnull[0] = false;
+	for (int i = 0; i < run->width; i++)
+	{
+		run->row->tts_values[i + 1] = source->tts_values[i];
+		run->row->tts_isnull[i + 1] = source->tts_isnull[i];
+	}
+	ExecStoreVirtualTuple(run->row);
+	tuplesort_puttupleslot(run->rows, run->row);
+}
+
+/* Read the source to its end, and sort it. */
+static void
+sort_source(MergeRun *run)
+{
+	PlanState  *source = linitial(run->css.custom_ps);
+	TupleDesc	desc = make_row_desc(ExecGetResultType(source));
+	AttrNumber	column = 1;
+	Oid			less = Int4LessOperator;
+	Oid			collation = InvalidOid;
+	bool		nulls_first = false;
+
+	run->row = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	run->rows = tuplesort_begin_heap(desc, 1, &column, &less, &collation, &nulls_first, work_mem,
+									 NULL, TUPLESORT_NONE);
+	for (;;)
+	{
+		MemoryContext old;
+		TupleTableSlot *slot;
+
+		CHECK_FOR_INTERRUPTS();
+		old = MemoryContextSwitchTo(run->css.ss.ps.state->es_query_cxt);
+		slot = ExecProcNode(source);
+		MemoryContextSwitchTo(old);
+		if (TupIsNull(slot))
+			break;
+		put_row(run, slot);
+	}
+	tuplesort_performsort(run->rows);
+	ExecDropSingleTupleTableSlot(run->row);
+	run->row = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+}
+
+/* ------------------------------------------------------------------------
+ * Buckets
+ * ------------------------------------------------------------------------
+ */
+
+static int
+compare_wanted(const void *a, const void *b)
+{
+	const Wanted *left = a;
+	const Wanted *right = b;
+
+	return (left->bucket_id > right->bucket_id) - (left->bucket_id < right->bucket_id);
+}
+
+static RhPlacement *
+find_placement(MergeRun *run, uint32 hash)
+{
+	for (int i = 0; i < run->placement_count; i++)
+		if ((int32) hash >= run->placements[i].hash_min &&
+			(int32) hash <= run->placements[i].hash_max)
+			return &run->placements[i];
+	return NULL;
+}
+
+static void
+enter_bucket(MergeRun *run, uint32 hash)
+{
+	run->placements = run->placements == NULL ? palloc(sizeof(RhPlacement)) :
+		repalloc(run->placements, sizeof(RhPlacement) * (run->placement_count + 1));
+	if (!rh_gate_route(run->spec.colocation_id, hash, &run->placements[run->placement_count]))
+		elog(ERROR, "co-location group %d has no buckets", run->spec.colocation_id);
+	run->placement_count++;
+}
+
+/* Few buckets by themselves, in the order that every writer keeps; many by the group's gate. */
+static void
+enter_gate(MergeRun *run)
+{
+	if (run->key_column == 0 || run->wanted_count > RH_GATE_MANY)
+	{
+		run->placement_count = rh_gate_route_all(run->spec.colocation_id, &run->placements);
+		return;
+	}
+	qsort(run->wanted, run->wanted_count, sizeof(Wanted), compare_wanted);
+	for (int i = 0; i < run->wanted_count; i++)
+		if (find_placement(run, run->wanted[i].hash) == NULL)
+			enter_bucket(run, run->wanted[i].hash);
+}
+
+/* The answer to a node's statement. */
+static void
+finish_stream(MergeRun *run, NodeStream *node)
+{
+	RhRow		row;
+
+	while (rh_stream_next(node->stream, &row))
+		elog(ERROR, "a MERGE returned rows");
+	run->css.ss.ps.state->es_processed += rh_stream_affected(node->stream);
+	rh_stream_end(node->stream);
+	node->stream = NULL;
+}
+
+/* The place for a node's next statement, once its last one is done. */
+static NodeStream *
+get_node(MergeRun *run, int32 node_id)
+{
+	for (int i = 0; i < run->stream_count; i++)
+	{
+		if (run->streams[i].node_id != node_id)
+			continue;
+		if (run->streams[i].stream != NULL)
+			finish_stream(run, &run->streams[i]);
+		return &run->streams[i];
+	}
+	run->streams = run->streams == NULL ? palloc(sizeof(NodeStream)) :
+		repalloc(run->streams, sizeof(NodeStream) * (run->stream_count + 1));
+	run->streams[run->stream_count].node_id = node_id;
+	run->streams[run->stream_count].stream = NULL;
+	return &run->streams[run->stream_count++];
+}
+
+/* The statement's parameters, the arrays among them, for one bucket's rows. */
+static void
+set_params(MergeRun *run, ArrayBuildState **arrays)
+{
+	ExprContext *econtext = run->css.ss.ps.ps_ExprContext;
+	ParamListInfo own = econtext->ecxt_param_list_info;
+	Datum	   *values = palloc(sizeof(Datum) * run->width);
+	bool	   *nulls = palloc0(sizeof(bool) * run->width);
+
+	for (int i = 0; i < run->width; i++)
+		values[i] = makeArrayResult(arrays[i], CurrentMemoryContext);
+	econtext->ecxt_param_list_info = rh_lift_params(own, run->first_param, run->width,
+													run->array_types, values, nulls);
+	rh_scan_params_eval(&run->spec, run->exprs, econtext, run->params);
+	econtext->ecxt_param_list_info = own;
+}
+
+/* Send a bucket the statement with the parameters as they are. */
+static void
+send_statement(MergeRun *run, RhPlacement *placement)
+{
+	NodeStream *node = get_node(run, placement->node_id);
+	RhStatement statement = {0};
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	rh_template_render(&sql, run->spec.template, placement);
+	statement.sql = sql.data;
+	statement.access = RH_WRITE;
+	rh_rows_params_use(run->params, &statement);
+	node->stream = rh_stream_start(rh_conn_get(placement->node_id), &statement);
+}
+
+/* Send a bucket its rows, which are forgotten then. */
+static void
+send_bucket(MergeRun *run, RhPlacement *placement, ArrayBuildState **arrays)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->bucket_context);
+
+	set_params(run, arrays);
+	MemoryContextSwitchTo(old);
+	send_statement(run, placement);
+	MemoryContextReset(run->bucket_context);
+	memset(arrays, 0, sizeof(ArrayBuildState *) * run->width);
+}
+
+static void
+add_to_arrays(MergeRun *run, ArrayBuildState **arrays)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->bucket_context);
+
+	slot_getallattrs(run->row);
+	for (int i = 0; i < run->width; i++)
+	{
+		Datum		value = run->row->tts_values[i + 1];
+		bool		isnull = run->row->tts_isnull[i + 1];
+
+		if (!isnull && OidIsValid(run->outputs[i].fn_oid))
+		{
+			int			nest = rh_wire_text_begin();
+
+			value = CStringGetTextDatum(OutputFunctionCall(&run->outputs[i], value));
+			rh_wire_text_end(nest);
+		}
+		arrays[i] = accumArrayResult(arrays[i], value, isnull, run->wire_types[i],
+									 run->bucket_context);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* One statement for each bucket that has rows. */
+static void
+send_rows(MergeRun *run)
+{
+	ArrayBuildState **arrays = palloc0(sizeof(ArrayBuildState *) * run->width);
+	RhPlacement current = {0};
+	bool		any = false;
+
+	while (tuplesort_gettupleslot(run->rows, true, false, run->row, NULL))
+	{
+		bool		isnull;
+		uint32		hash = (uint32) DatumGetInt32(slot_getattr(run->row, 1, &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		if (any && (int32) hash > current.hash_max)
+		{
+			send_bucket(run, &current, arrays);
+			any = false;
+		}
+		if (!any)
+		{
+			if (find_placement(run, hash) == NULL)
+				enter_bucket(run, hash);	/* the bucket was split meanwhile */
+			current = *find_placement(run, hash);
+			any = true;
+		}
+		add_to_arrays(run, arrays);
+	}
+	if (any)
+		send_bucket(run, &current, arrays);
+}
+
+/* All rows to every bucket. */
+static void
+send_all_rows(MergeRun *run)
+{
+	ArrayBuildState **arrays = palloc0(sizeof(ArrayBuildState *) * run->width);
+	MemoryContext old;
+	bool		any = false;
+
+	while (tuplesort_gettupleslot(run->rows, true, false, run->row, NULL))
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_to_arrays(run, arrays);
+		any = true;
+	}
+	if (!any)
+		return;
+	old = MemoryContextSwitchTo(run->bucket_context);
+	set_params(run, arrays);
+	MemoryContextSwitchTo(old);
+	for (int i = 0; i < run->placement_count; i++)
+		send_statement(run, &run->placements[i]);
+}
+
+static void
+finish_streams(MergeRun *run)
+{
+	for (int i = 0; i < run->stream_count; i++)
+		if (run->streams[i].stream != NULL)
+			finish_stream(run, &run->streams[i]);
+}
+
+/* ------------------------------------------------------------------------
+ * The scan
+ * ------------------------------------------------------------------------
+ */
+
+static TupleTableSlot *
+exec_scan(CustomScanState *node)
+{
+	MergeRun   *run = (MergeRun *) node;
+	MemoryContext old;
+
+	if (run->finished)
+		return NULL;
+	old = MemoryContextSwitchTo(run->run_context);
+	sort_source(run);
+	enter_gate(run);
+	if (run->key_column > 0)
+		send_rows(run);
+	else
+		send_all_rows(run);
+	finish_streams(run);
+	run->finished = true;
+	MemoryContextSwitchTo(old);
+	return NULL;
+}
+
+static void
+end_scan(CustomScanState *node)
+{
+	MergeRun   *run = (MergeRun *) node;
+
+	for (int i = 0; i < run->stream_count; i++)
+		if (run->streams[i].stream != NULL)
+			rh_stream_end(run->streams[i].stream);
+	if (run->row != NULL)
+		ExecDropSingleTupleTableSlot(run->row);
+	if (run->rows != NULL)
+		tuplesort_end(run->rows);
+	ExecEndNode(linitial(node->custom_ps));
+}
+
+static void
+rescan_scan(CustomScanState *node)
+{
+	elog(ERROR, "a MERGE into a distributed table cannot run twice");
+}
+
+static void
+explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
+{
+	MergeRun   *run = (MergeRun *) node;
+	RhPlacement *placements;
+	StringInfoData sql;
+
+	ExplainPropertyText("Way", run->spec.way, es);
+	ExplainPropertyText("Rows To", run->key_column > 0 ? "their buckets" : "every bucket", es);
+	if (!es->verbose)
+		return;
+	(void) rh_placements_of(node->ss.ps.state, run->spec.colocation_id, &placements);
+	initStringInfo(&sql);
+	rh_template_render(&sql, run->spec.template, &placements[0]);
+	ExplainPropertyText("Remote SQL", sql.data, es);
+}
