@@ -28,9 +28,10 @@
 #include "shmem/debug.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
+#include "src/concurrent.h"
 #include "src/conn.h"
-#include "src/ddl_concurrent.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "src/shell_index.h"
 #include "src/xact.h"
@@ -57,9 +58,9 @@ typedef struct CleanupRow
 	int32		node_id;
 	char	   *kind;
 	char	   *name;
-	int64		bucket_id;		/* 0: none; of indexes: the shard's */
+	int64		bucket_id;		/* 0: none; of indexes, a partition: the shard's */
 	int32		generation;
-	Oid			relation;		/* of indexes: the shell */
+	Oid			relation;		/* of indexes, a partition: the shell */
 	char	   *index_name;		/* of indexes: the one that was worked on, or "" */
 	Oid			oid;			/* a table's */
 	bool		tried;			/* in this run, whatever came of it */
@@ -112,7 +113,7 @@ add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 	" FROM rehouse.cleanup c"
 #define ROW_ORDER \
 	" ORDER BY pg_catalog.array_position(ARRAY['slot', 'publication', 'identity_default'," \
-	" 'identity_nothing', 'progress', 'indexes', 'table', 'schema', 'empty_schema'], object_kind), node_id, cleanup_id"
+	" 'identity_nothing', 'progress', 'indexes', 'partition', 'table', 'schema', 'empty_schema'], object_kind), node_id, cleanup_id"
 
 /* The rows of all that may go. */
 static List *
@@ -337,36 +338,46 @@ current_shard(const CleanupRow *row)
 }
 
 /*
- * Lock a shell against those who work on its indexes concurrently, over
- * transactions; and say whether it has the row's index, and what the shard is
- * called by now: neither can change while the lock is held.  False: it is no
- * distributed table any more, and its shards have gone.
+ * Lock a shell against those who work on it concurrently, over transactions;
+ * and say what the shard is called by now, which cannot change while the lock is
+ * held (NULL: it is not there).  False: it is no distributed table any more, and
+ * its shards have gone.
  */
 static bool
-lock_shell(const CleanupRow *row, LOCKTAG *tag, bool *wanted, char **shard)
+lock_shell(const CleanupRow *row, LOCKTAG *tag, char **shard)
+{
+	RhTable		table;
+
+	if (!rh_map_available() || !rh_map_table(row->relation, &table))
+		return false;
+	SET_LOCKTAG_RELATION(*tag, MyDatabaseId, row->relation);
+	if (LockAcquire(tag, ShareUpdateExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the table of \"%s\" is being worked on", row->name)));
+	AcceptInvalidationMessages();
+	*shard = current_shard(row);
+	return true;
+}
+
+/* The same; and does it have the row's index? */
+static bool
+lock_for_indexes(const CleanupRow *row, LOCKTAG *tag, bool *wanted, char **shard)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Oid			types[] = {OIDOID, TEXTOID};
 	Datum		values[] = {ObjectIdGetDatum(row->relation), CStringGetTextDatum(row->index_name)};
-	RhTable		table;
 	bool		isnull;
 	bool		known;
 
 	rh_transfer_start_xact();
-	known = rh_map_available() && rh_map_table(row->relation, &table);
+	known = lock_shell(row, tag, shard);
 	if (known)
 	{
-		SET_LOCKTAG_RELATION(*tag, MyDatabaseId, row->relation);
-		if (LockAcquire(tag, ShareUpdateExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("indexes of \"%s\" are being worked on", row->name)));
-		AcceptInvalidationMessages();
 		rh_shell_drop_invalid_index(row->relation, row->index_name);
 		*wanted = rh_catalog_int8("SELECT 1 FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid"
 								  " WHERE indrelid = $1 AND relname = $2 AND indisvalid",
 								  2, types, values, &isnull) == 1;
-		*shard = current_shard(row);
 		if (*shard != NULL)
 			*shard = MemoryContextStrdup(caller, *shard);
 	}
@@ -384,7 +395,7 @@ tidy_indexes(PGconn *link, const CleanupRow *row)
 	char	   *shard;
 
 	rh_debug_point("cleanup-indexes-lock");
-	if (!lock_shell(row, &tag, &wanted, &shard))
+	if (!lock_for_indexes(row, &tag, &wanted, &shard))
 		return;
 	PQclear(rh_link_exec(link, psprintf("SET lock_timeout = %d", INDEX_LOCK_TIMEOUT_MS), 0));
 	if (shard != NULL && !rh_concurrent_tidy(link, shard, row->index_name, wanted))
@@ -392,6 +403,45 @@ tidy_indexes(PGconn *link, const CleanupRow *row)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("could not set the indexes of \"%s\" right", row->name)));
 	rh_debug_point("cleanup-indexes");
+	LockRelease(&tag, ShareUpdateExclusiveLock, true);
+}
+
+/* The same; and is it to be a partition no more? */
+static bool
+lock_for_detach(const CleanupRow *row, LOCKTAG *tag, bool *wanted, char **shard)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	bool		known;
+
+	rh_transfer_start_xact();
+	known = lock_shell(row, tag, shard);
+	if (known)
+	{
+		*wanted = !OidIsValid(rh_partition_parent(row->relation));
+		if (*shard != NULL)
+			*shard = MemoryContextStrdup(caller, *shard);
+	}
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	return known;
+}
+
+/* A shard that is a partition, where its shell may not be one any more. */
+static void
+detach_partition(PGconn *link, const CleanupRow *row)
+{
+	LOCKTAG		tag;
+	bool		wanted;
+	char	   *shard;
+
+	if (!lock_for_detach(row, &tag, &wanted, &shard))
+		return;
+	PQclear(rh_link_exec(link, psprintf("SET lock_timeout = %d", INDEX_LOCK_TIMEOUT_MS), 0));
+	if (wanted && shard != NULL && !rh_concurrent_detach(link, shard))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("could not detach partition \"%s\"", row->name)));
+	rh_debug_point("cleanup-partition");
 	LockRelease(&tag, ShareUpdateExclusiveLock, true);
 }
 
@@ -430,6 +480,8 @@ remove_object(PGconn *link, const CleanupRow *row)
 		drop_schema(link, row->name);
 	else if (strcmp(row->kind, "indexes") == 0)
 		tidy_indexes(link, row);
+	else if (strcmp(row->kind, "partition") == 0)
+		detach_partition(link, row);
 	else if (strcmp(row->kind, "table") == 0)
 		drop_table(link, row);
 	else if (strcmp(row->kind, "empty_schema") == 0)
@@ -541,7 +593,8 @@ is_placed(const CleanupRow *row)
 {
 	RhPlacement placement;
 
-	return row->bucket_id != 0 && strcmp(row->kind, "indexes") != 0 && rh_map_bucket((uint32) row->bucket_id, &placement) &&
+	return row->bucket_id != 0 && !OidIsValid(row->relation) &&
+		rh_map_bucket((uint32) row->bucket_id, &placement) &&
 		placement.node_id == row->node_id && placement.generation == row->generation;
 }
 

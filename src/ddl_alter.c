@@ -26,6 +26,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "nodes/makefuncs.h"
@@ -672,6 +673,18 @@ rh_ddl_alter(RhDdl **ddl, Node **node)
  * ------------------------------------------------------------------------
  */
 
+/* The shards have looked at their rows; partitions have the constraint, too. */
+static void
+mark_valid(Oid relid, const char *constraint)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_tree(relid, NoLock))
+		if (lfirst_oid(lc) == relid ||
+			OidIsValid(get_relation_constraint_oid(lfirst_oid(lc), constraint, true)))
+			rh_shell_mark_valid(lfirst_oid(lc), constraint);
+}
+
 void
 rh_ddl_alter_finish_shell(RhDdlTable *entry)
 {
@@ -679,7 +692,7 @@ rh_ddl_alter_finish_shell(RhDdlTable *entry)
 
 	rh_ddl_columns_note(entry);
 	foreach(lc, entry->alter->validated)
-		rh_shell_mark_valid(entry->relid, lfirst(lc));
+		mark_valid(entry->relid, lfirst(lc));
 	foreach(lc, entry->alter->related)
 		rh_distribute_disable_ri_triggers(lfirst_oid(lc));
 	foreach(lc, rh_partition_tree(entry->relid, NoLock))

@@ -9,7 +9,6 @@
 #define RH_DDL_CONCURRENT_H
 
 #include "postgres.h"
-#include "libpq-fe.h"
 #include "nodes/parsenodes.h"
 
 /* The distributed table on which a statement does something concurrently; else InvalidOid. */
@@ -29,13 +28,5 @@ extern void rh_concurrent_reindex(Oid relid, ReindexStmt *statement, bool is_top
  */
 extern void *rh_concurrent_drop_begin(Oid relid, DropStmt *statement, bool is_toplevel);
 extern void rh_concurrent_drop_finish(void *drop);
-
-/*
- * Set a shard's indexes right, on a link to its node that is in no transaction:
- * invalid ones go, and so does the one of that name, if it is not wanted.  A
- * lock is waited for no longer than the link's lock_timeout.  False: the node
- * has refused something, or is away.
- */
-extern bool rh_concurrent_tidy(PGconn *link, const char *shard, const char *index, bool wanted);
 
 #endif							/* RH_DDL_CONCURRENT_H */

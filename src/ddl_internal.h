@@ -107,6 +107,9 @@ extern void rh_ddl_note_objects(RhDdlTable *entry);
 extern bool rh_ddl_is_local_command(Oid relid, const AlterTableCmd *cmd);
 extern bool rh_ddl_is_local_constraint(Oid relid, const char *name);
 
+/* A table and its partitions are others from here on: for transfers, and for statements prepared on nodes. */
+extern void rh_ddl_next_generation(Oid relid);
+
 /* Run statements on a node; an error about a row's contents says which row, if it can be found. */
 extern void rh_ddl_exec(RhDdlTable *entry, int32 node_id, List *statements);
 

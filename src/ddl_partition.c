@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * ddl_partition.c
- *	  CREATE TABLE .. PARTITION OF, ATTACH and DETACH PARTITION.
+ *	  CREATE TABLE .. PARTITION OF, ATTACH and DETACH PARTITION (ddl_detach.c
+ *	  has what is done CONCURRENTLY).
  *
  * A table that becomes a partition of a distributed one is distributed like it:
  * a new one once PostgreSQL has made it, a local one before it is attached, its
@@ -157,13 +158,6 @@ prepare_detach(RhDdl **ddl, Oid parent, PartitionCmd *cmd)
 	Oid			partition = RangeVarGetRelid(cmd->name, NoLock, true);
 	RhTable		table;
 
-	if (cmd->concurrent)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot run DETACH PARTITION CONCURRENTLY on distributed table \"%s\"",
-						get_rel_name(parent)),
-				 errdetail("It is several transactions, which cannot be made on all shards at once."),
-				 errhint("Leave out CONCURRENTLY.")));
 	if (!OidIsValid(partition) || rh_partition_parent(partition) != parent ||
 		!rh_map_table(partition, &table))
 		return;
@@ -181,18 +175,15 @@ rh_ddl_alter_partition(RhDdl **ddl, AlterTableStmt *statement)
 	Oid			parent;
 
 	if (statement->objtype != OBJECT_TABLE ||
-		(cmd->subtype != AT_AttachPartition && cmd->subtype != AT_DetachPartition &&
-		 cmd->subtype != AT_DetachPartitionFinalize))
+		(cmd->subtype != AT_AttachPartition && cmd->subtype != AT_DetachPartition))
 		return false;
 	parent = rh_ddl_relation(statement->relation, &table);
 	if (!OidIsValid(parent) || !rh_is_partitioned(parent))
 		return false;
 	if (cmd->subtype == AT_AttachPartition)
 		prepare_attach(ddl, parent, &table, castNode(PartitionCmd, cmd->def));
-	else if (cmd->subtype == AT_DetachPartition)
-		prepare_detach(ddl, parent, castNode(PartitionCmd, cmd->def));
 	else
-		rh_ddl_refuse(parent, "DETACH PARTITION .. FINALIZE");
+		prepare_detach(ddl, parent, castNode(PartitionCmd, cmd->def));
 	return true;
 }
 
@@ -252,10 +243,19 @@ register_partition(RhDdlTable *entry)
 }
 
 void
+rh_ddl_partition_changed(Oid parent, Oid partition)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_tree(partition, NoLock))
+		rh_distribute_disable_ri_triggers(lfirst_oid(lc));
+	rh_estimates_sum(rh_partition_root(parent));
+}
+
+void
 rh_ddl_partition_finish_shell(RhDdlTable *entry)
 {
 	RhDdlPartition *change = entry->partition;
-	ListCell   *lc;
 
 	switch (change->change)
 	{
@@ -264,9 +264,7 @@ rh_ddl_partition_finish_shell(RhDdlTable *entry)
 			break;
 		case RH_PARTITION_ATTACH:
 		case RH_PARTITION_DETACH:
-			foreach(lc, rh_partition_tree(change->relid, NoLock))
-				rh_distribute_disable_ri_triggers(lfirst_oid(lc));
-			rh_estimates_sum(rh_partition_root(entry->relid));
+			rh_ddl_partition_changed(entry->relid, change->relid);
 			break;
 		case RH_PARTITION_ATTACH_INDEX:
 			break;

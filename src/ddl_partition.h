@@ -45,6 +45,9 @@ extern void rh_ddl_attach_index(RhDdlTable *entry, RangeVar *index, PartitionCmd
 /* The shell has been changed: a new partition is a distributed table from here on. */
 extern void rh_ddl_partition_finish_shell(RhDdlTable *entry);
 
+/* The foreign keys of a partition that comes or goes, and how many rows there are now. */
+extern void rh_ddl_partition_changed(Oid parent, Oid partition);
+
 /* What the nodes need first, and what one bucket gets. */
 extern List *rh_ddl_partition_dependencies(RhDdlTable *entry);
 extern List *rh_ddl_partition_statements(RhDdlTable *entry, const RhPlacement *bucket);

@@ -212,6 +212,17 @@ change_shells(RhDdl *ddl)
 }
 
 void
+rh_ddl_next_generation(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_tree(relid, NoLock))
+		rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
+						  "WHERE relation = $1", 1, (Oid[]) {OIDOID},
+						  (Datum[]) {ObjectIdGetDatum(lfirst_oid(lc))}, NULL, NULL);
+}
+
+void
 rh_ddl_run(RhDdl *ddl)
 {
 	ListCell   *lc;
@@ -254,9 +265,6 @@ rh_ddl_run(RhDdl *ddl)
 		if (rh_reference_is(entry->relid) && rh_ddl_file_of(entry->relid) != entry->old_file)
 			rh_reference_refresh(entry->relid);
 		rh_objects_record_table(entry->relid);
-		foreach(lc2, rh_partition_tree(entry->relid, NoLock))
-			rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
-							  "WHERE relation = $1", 1, (Oid[]) {OIDOID},
-							  (Datum[]) {ObjectIdGetDatum(lfirst_oid(lc2))}, NULL, NULL);
+		rh_ddl_next_generation(entry->relid);
 	}
 }

@@ -67,6 +67,31 @@ rh_partition_trees(List *relids)
 	return rh_partition_sort(all);
 }
 
+/* Of a relation and all that inherit from it, those of one kind. */
+static List *
+of_kind(Oid relid, char relkind)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+		if (get_rel_relkind(lfirst_oid(lc)) == relkind)
+			relids = lappend_oid(relids, lfirst_oid(lc));
+	return relids;
+}
+
+List *
+rh_partition_leaves(Oid relid)
+{
+	return of_kind(relid, RELKIND_RELATION);
+}
+
+List *
+rh_partition_leaf_indexes(Oid index)
+{
+	return of_kind(index, RELKIND_INDEX);
+}
+
 /* How many tables are above it in its tree? */
 static int
 depth_of(Oid relid)

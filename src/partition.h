@@ -41,6 +41,12 @@ extern List *rh_partition_tree(Oid relid, LOCKMODE lockmode);
 /* Each of some tables and all its partitions, each once, each parent before its own. */
 extern List *rh_partition_trees(List *relids);
 
+/* Those of the tree that have rows: itself, if it is not partitioned. */
+extern List *rh_partition_leaves(Oid relid);
+
+/* The indexes that have entries among an index and those attached to it. */
+extern List *rh_partition_leaf_indexes(Oid index);
+
 /* The same tables, each parent before its partitions. */
 extern List *rh_partition_sort(List *relids);
 

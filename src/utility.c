@@ -21,6 +21,7 @@
 #include "src/copy.h"
 #include "src/ddl.h"
 #include "src/ddl_concurrent.h"
+#include "src/ddl_detach.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_objects.h"
 #include "src/ddl_policy.h"
@@ -33,6 +34,7 @@
 #include "src/utility.h"
 #include "tcop/utility.h"
 #include "utils/queryjumble.h"
+#include "utils/snapmgr.h"
 
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
 
@@ -127,6 +129,29 @@ is_watched(Node *statement)
 	}
 }
 
+/* DETACH PARTITION, of a distributed table. */
+static void
+detach_concurrently(UtilityCall *call, Oid relid)
+{
+	RhDdlScope	scope;
+	RhDetach   *detach;
+
+	rh_ddl_scope_push(&scope);
+	PG_TRY();
+	{
+		detach = rh_detach_begin(relid, castNode(AlterTableStmt, call->pstmt->utilityStmt), &scope,
+								 call->context == PROCESS_UTILITY_TOPLEVEL);
+		run_next(call);
+		if (detach != NULL)
+			rh_detach_finish(detach);
+	}
+	PG_FINALLY();
+	{
+		rh_ddl_scope_pop(&scope);
+	}
+	PG_END_TRY();
+}
+
 /* What is done CONCURRENTLY to a distributed table is transactions of its own. */
 static void
 run_concurrently(UtilityCall *call, Oid relid)
@@ -135,13 +160,19 @@ run_concurrently(UtilityCall *call, Oid relid)
 	bool		is_toplevel = call->context == PROCESS_UTILITY_TOPLEVEL;
 	void	   *drop;
 
-	if (IsA(statement, IndexStmt))
+	if (rh_detach_is(statement))
+		detach_concurrently(call, relid);
+	else if (IsA(statement, IndexStmt))
 		rh_concurrent_create(relid, (IndexStmt *) statement, call->sql, is_toplevel);
 	else if (IsA(statement, ReindexStmt))
 	{
 		rh_concurrent_reindex(relid, (ReindexStmt *) statement, is_toplevel);
 		if (rh_reference_is(relid))
+		{
+			/* PostgreSQL takes it off before it commits */
+			PushActiveSnapshot(GetTransactionSnapshot());
 			run_next(call);
+		}
 	}
 	else
 	{

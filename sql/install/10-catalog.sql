@@ -104,11 +104,11 @@ CREATE TABLE rehouse.cleanup (
     node_id     int    NOT NULL,
     object_kind text   NOT NULL CHECK (object_kind IN
         ('schema', 'empty_schema', 'table', 'publication', 'slot', 'progress', 'identity_default', 'identity_nothing',
-         'indexes')),
+         'indexes', 'partition')),
     object_name text   NOT NULL,                    -- of a schema, table: quoted and qualified as needed
     bucket_id   bigint,                             -- a schema's: whose copy it is (of indexes: the shard's) ...
     generation  int,                                -- ... and which one
-    relation    oid,                                -- of indexes: the shell; the shard is to have ...
+    relation    oid,                                -- of indexes, a partition: the shell; the shard is to be one no more if that is not, or to have ...
     index_name  name,                               -- ... this one if the shell has it, and no invalid ones
     object_oid  oid,                                -- a table's: another may have its name by now
     last_error  text

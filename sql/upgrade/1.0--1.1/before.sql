@@ -29,7 +29,7 @@ ALTER TABLE rehouse.cleanup
     DROP CONSTRAINT cleanup_object_kind_check,
     ADD CONSTRAINT cleanup_object_kind_check CHECK (object_kind IN
         ('schema', 'empty_schema', 'table', 'publication', 'slot', 'progress', 'identity_default', 'identity_nothing',
-         'indexes')),
+         'indexes', 'partition')),
     ADD COLUMN relation   oid,
     ADD COLUMN index_name name,
     ADD COLUMN object_oid oid;
