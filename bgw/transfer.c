@@ -560,7 +560,7 @@ rh_transfer_init(void)
 {
 	DefineCustomIntVariable("rehouse.cutover_lock_timeout",
 							"Longest time for which a cutover queues for a lock.",
-							"Writers of the bucket queue behind it; always below deadlock_timeout.",
+							"Writers of the bucket queue behind it; always below deadlock_timeout. Where they leave no gap, attempt after attempt, it becomes longer, up to three quarters of rehouse.cutover_budget.",
 							&rh_cutover_lock_timeout,
 							100, 1, 500,
 							PGC_SIGHUP,

@@ -128,6 +128,7 @@ typedef struct RhTransfer
 	List	   *shell_schemas;	/* of the tables: String nodes */
 
 	struct RhApply *apply;		/* apply.c's */
+	int			gate_patience;	/* ms for which the cutover queues for the gate */
 	bool		stream_open;	/* START_REPLICATION has been sent */
 	XLogRecPtr	confirmed;		/* all targets are durable up to here */
 	XLogRecPtr	received;

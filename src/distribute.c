@@ -246,10 +246,10 @@ is_foreign_key_between(Oid constraint, bool distributed)
 
 /* Switch the internal triggers of such foreign keys on one relation. */
 static void
-switch_ri_triggers_of(Oid relid, bool distributed)
+switch_ri_triggers_of(Oid relid, bool distributed, LOCKMODE lockmode)
 {
 	char		state = distributed ? TRIGGER_DISABLED : TRIGGER_FIRES_ON_ORIGIN;
-	Relation	rel = table_open(relid, ShareRowExclusiveLock);
+	Relation	rel = table_open(relid, lockmode);
 	TriggerDesc *triggers = rel->trigdesc;
 	List	   *names = NIL;
 	ListCell   *lc;
@@ -264,7 +264,7 @@ switch_ri_triggers_of(Oid relid, bool distributed)
 			names = lappend(names, pstrdup(trigger->tgname));
 	}
 	foreach(lc, names)
-		EnableDisableTrigger(rel, lfirst(lc), state, false, ShareRowExclusiveLock);
+		EnableDisableTrigger(rel, lfirst(lc), state, false, lockmode);
 	table_close(rel, NoLock);
 	if (names != NIL)
 		CommandCounterIncrement();
@@ -293,7 +293,7 @@ rh_distribute_referenced_tables(Oid relid)
  * here.  System triggers are a superuser's; the caller's right has been checked.
  */
 static void
-switch_ri_triggers(Oid shell, bool distributed)
+switch_ri_triggers(Oid shell, bool distributed, LOCKMODE lockmode)
 {
 	List	   *referenced = rh_distribute_referenced_tables(shell);
 	Oid			userid;
@@ -303,9 +303,9 @@ switch_ri_triggers(Oid shell, bool distributed)
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	rh_ddl_guard_suspend();
-	switch_ri_triggers_of(shell, distributed);
+	switch_ri_triggers_of(shell, distributed, lockmode);
 	foreach(lc, referenced)
-		switch_ri_triggers_of(lfirst_oid(lc), distributed);
+		switch_ri_triggers_of(lfirst_oid(lc), distributed, ShareRowExclusiveLock);
 	rh_ddl_guard_resume();
 	SetUserIdAndSecContext(userid, sec_context);
 }
@@ -313,13 +313,23 @@ switch_ri_triggers(Oid shell, bool distributed)
 void
 rh_distribute_disable_ri_triggers(Oid shell)
 {
-	switch_ri_triggers(shell, true);
+	switch_ri_triggers(shell, true, ShareRowExclusiveLock);
+}
+
+/*
+ * Without a lock that writers conflict with: they wait for the gate, and what
+ * they do after it does not come to the shell's triggers.
+ */
+void
+rh_distribute_switch_ri_triggers(Oid shell)
+{
+	switch_ri_triggers(shell, true, ShareUpdateExclusiveLock);
 }
 
 void
 rh_distribute_enable_ri_triggers(Oid table)
 {
-	switch_ri_triggers(table, false);
+	switch_ri_triggers(table, false, ShareRowExclusiveLock);
 }
 
 /* ------------------------------------------------------------------------

@@ -58,6 +58,9 @@ extern bool rh_distribute_lacks_identity(Relation rel);
  */
 extern void rh_distribute_disable_ri_triggers(Oid shell);
 
+/* The same in a cutover, where writers have locks on the shell and wait for the gate. */
+extern void rh_distribute_switch_ri_triggers(Oid shell);
+
 /* The reference tables that a table references; switching locks them ShareRowExclusive. */
 extern List *rh_distribute_referenced_tables(Oid relid);
 
