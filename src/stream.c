@@ -522,7 +522,7 @@ rh_stream_start(RhConn *conn, const RhStatement *statement)
 	rh_wire_execute(wire);
 	rh_wire_sync(wire);
 	conn->building = false;
-	wire->may_poll = statement->in_function && rh_wire_poll_time > 0;
+	wire->poll_for = statement->in_function ? 1 + conn->pipelined : 0;
 	rh_conn_flush(conn);
 	return stream;
 }
@@ -786,7 +786,7 @@ void
 rh_stream_init(void)
 {
 	DefineCustomIntVariable("rehouse.poll_time",
-							"Microseconds for which a function's statement polls for a node's answer before it sleeps.",
+							"Microseconds for which a function's statement polls for a node's answer before it sleeps; for as long again for each INSERT sent before it that the node may still be at.",
 							"It saves the time that waking up takes, and costs processor time. 0 turns it off.",
 							&rh_wire_poll_time,
 							100, 0, 10000,
