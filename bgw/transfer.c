@@ -397,6 +397,7 @@ resume(RhTransfer *t)
 			return true;
 		}
 		close_links(t);
+		t->nodes = NULL;		/* another group's buckets may lie elsewhere */
 	}
 	(void) rh_transfer_undo(t->spec);
 	if (t->spec->kind == RH_TRANSFER_TABLES)

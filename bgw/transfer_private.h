@@ -60,6 +60,8 @@ typedef struct RhTransferTable
 	char	   *key_hash_sql;	/* the hash as an int4 expression on a worker */
 	bool		binary;			/* all types are built in: binary COPY */
 	int32		ddl_generation; /* the shell's, when it was described */
+	Oid			file;			/* likewise: another one after a rewrite */
+	int			natts;			/* and its columns, dropped ones too */
 	char		identity;		/* the shell's own relreplident */
 	bool		lacks_identity; /* needs REPLICA IDENTITY FULL for the time */
 	bool		has_outside_keys;	/* foreign keys to reference tables */

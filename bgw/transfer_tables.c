@@ -392,6 +392,8 @@ describe_table(RhTransfer *t, RhTransferTable *table, const RhTable *entry)
 
 	table->shell = entry->relid;
 	table->ddl_generation = entry->ddl_generation;
+	table->file = shell->rd_rel->relfilenode;
+	table->natts = RelationGetNumberOfAttributes(shell);
 	table->name = pstrdup(RelationGetRelationName(shell));
 	table->is_partition = shell->rd_rel->relispartition;
 	table->partitioned = shell->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
@@ -571,18 +573,25 @@ hash_statements(uint32 hash, List *statements)
 /*
  * The tables and their DDL generations, to know them again after a crash.  DDL
  * on a table in transit counts no generation: there it is what the first target
- * looks like.
+ * looks like, and what changes all rows without the log's telling: another file
+ * (ALTER TYPE .. USING), or a column that was dropped and added again.
  */
 char *
 rh_transfer_tables_text(const RhTransfer *t)
 {
+	bool		local = t->spec->kind == RH_TRANSFER_TABLES;
 	StringInfoData text;
 
 	initStringInfo(&text);
 	for (int i = 0; i < t->ntables; i++)
-		appendStringInfo(&text, "%s%u:%d", i > 0 ? " " : "", t->tables[i].shell,
-						 t->tables[i].ddl_generation);
-	if (t->spec->kind == RH_TRANSFER_TABLES)
+	{
+		const RhTransferTable *table = &t->tables[i];
+
+		appendStringInfo(&text, "%s%u:%d", i > 0 ? " " : "", table->shell, table->ddl_generation);
+		if (local)
+			appendStringInfo(&text, ":%u:%d", table->file, table->natts);
+	}
+	if (local)
 	{
 		uint32		hash = hash_statements(0, t->ddl[0].create);
 

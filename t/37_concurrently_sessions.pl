@@ -254,6 +254,27 @@ is($c->query('SELECT count(*) FROM p'), '100', 'the other one is as before');
 clean('after DROP TABLE');
 $c->query('DROP TABLE p');
 
+# DDL that comes between two movers, with nobody to give way to it: the stream tells nothing of what it has
+# done to the rows, and the nodes that the tables go to may be others
+for my $ddl ([ 'ALTER TABLE f ALTER COLUMN v TYPE int USING v + 1', '300|300' ],
+	[ 'ALTER TABLE f DROP COLUMN v, ADD COLUMN v int', '300|' ],
+	[ 'ALTER TABLE f ADD COLUMN w int; SELECT citus_set_node_property($$127.0.0.1$$, ' . $cluster->worker(1)->port . ', $$shouldhaveshards$$, false)', '300|0' ])
+{
+	my ($sql, $expected) = @$ddl;
+	$c->query($tables);
+	begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+	$c->query("SELECT rehouse.debug_arm('mover_attached', 'wait')");
+	$c->query("SELECT pg_terminate_backend(pid) FROM rehouse.processes() WHERE step_id IS NOT NULL");
+	$c->poll("SELECT rehouse.debug_waiting('mover_attached')");
+	$c->query("SELECT rehouse.debug_disarm('transfer-stream-open')");
+	$c->query($sql);
+	unlike(end('mover_attached'), qr/ERROR/, "$sql between two movers");
+	is($c->query('SELECT count(*), sum(v) FROM f'), $expected, 'the rows are as it has made them');
+	clean('after that');
+	$c->query($drop);
+}
+$c->query("SELECT citus_set_node_property('127.0.0.1', " . $cluster->worker(1)->port . ", 'shouldhaveshards', true)");
+
 # ---- others that want the same ----
 $c->query($tables);
 begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
