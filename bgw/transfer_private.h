@@ -87,6 +87,7 @@ typedef struct RhTargetDdl
 	List	   *arrive;			/* at the cutover first: to where they shall be */
 	List	   *cutover;		/* then foreign keys not valid, triggers */
 	List	   *after;			/* autovacuum's options, validation: online */
+	List	   *reports;		/* functions that go (src/local_reference.h) */
 	List	   *last;			/* foreign keys of partitioned tables, in short tries */
 	List	   *schemas;		/* names, unquoted, as String nodes: those that the
 								 * transfer makes for itself */

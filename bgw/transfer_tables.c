@@ -174,15 +174,15 @@ option_value(Oid relid, const char *name)
 	return value;
 }
 
-/* The statement that gives a target's autovacuum back what its shell says of it. */
+/* The part of ALTER TABLE that gives a target's autovacuum back what its shell says of it. */
 static char *
-autovacuum_reset(const char *target, Oid relid, const char *option)
+autovacuum_reset(Oid relid, const char *option)
 {
 	char	   *value = OidIsValid(relid) ? option_value(relid, "autovacuum_enabled") : NULL;
 
 	if (value != NULL)
-		return psprintf("ALTER TABLE %s SET (%s = %s)", target, option, value);
-	return psprintf("ALTER TABLE %s RESET (%s)", target, option);
+		return psprintf("SET (%s = %s)", option, value);
+	return psprintf("RESET (%s)", option);
 }
 
 /*
@@ -193,10 +193,10 @@ static void
 describe_autovacuum_reset(RhTargetDdl *ddl, const char *target, Relation shell)
 {
 	ddl->after = lappend(ddl->after,
-						 autovacuum_reset(target, RelationGetRelid(shell), "autovacuum_enabled"));
-	ddl->after = lappend(ddl->after,
-						 autovacuum_reset(target, shell->rd_rel->reltoastrelid,
-										  "toast.autovacuum_enabled"));
+						 psprintf("ALTER TABLE %s %s, %s", target,
+								  autovacuum_reset(RelationGetRelid(shell), "autovacuum_enabled"),
+								  autovacuum_reset(shell->rd_rel->reltoastrelid,
+												   "toast.autovacuum_enabled")));
 }
 
 /*
@@ -255,8 +255,8 @@ describe_reports_end(RhTargetDdl *ddl, Oid relid, const RhPlacement *placement)
 		ForeignKeyCacheInfo *fk = lfirst(lc);
 
 		if (rh_local_reference_between(relid, fk->confrelid))
-			ddl->after = lappend(ddl->after,
-								 rh_local_reference_removal(fk->confrelid, fk->conoid, placement));
+			ddl->reports = lappend(ddl->reports,
+								   rh_local_reference_function(fk->confrelid, fk->conoid, placement));
 	}
 	relation_close(shell, NoLock);
 }

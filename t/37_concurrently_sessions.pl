@@ -289,6 +289,8 @@ unlike(end('transfer-stream-open'), qr/ERROR/, 'the first one is done');
 
 # into a group that has tables, whose shards then stay where they are
 $c->query('CREATE TABLE h (k int, v int, PRIMARY KEY (k), FOREIGN KEY (k) REFERENCES p); INSERT INTO h SELECT k FROM p');
+my $reporting = "SELECT count(*) FROM pg_proc WHERE proname LIKE 'rehouse_reference%'";
+is(join('|', map { $_->query($reporting) } $cluster->workers), '2|2', 'shards report to a local table what becomes of their rows');
 begin("create_distributed_table_concurrently('h', 'k')", 'transfer-stream-open');
 $c->query('INSERT INTO p VALUES (500); INSERT INTO h VALUES (500)');
 my $mover = $c->session;
@@ -302,6 +304,7 @@ is($c->query('SELECT count(*) FROM h JOIN p USING (k) JOIN rehouse.tables t ON t
 is($c->query("SELECT count(DISTINCT colocation_id) FROM citus_tables"), '1', 'in one group');
 ($status, $rows, $messages) = $c->try('INSERT INTO h VALUES (12345)');
 like($messages, qr/23503/, 'the foreign key holds');
+is(join('|', map { $_->query($reporting) } $cluster->workers), '0|0', 'and the shards report no more');
 clean('after joining a group');
 $c->query('DROP TABLE h');
 $c->query($drop);
