@@ -376,6 +376,11 @@ still_running(const Found *branch)
 		session_lives(branch->session_start);
 }
 
+/*
+ * Has a branch been decided to be committed?  By the latest snapshot, also where
+ * the transaction that asks keeps one from before: what it does not see there may
+ * have been decided since.
+ */
 static bool
 is_decided(const char *gid)
 {
@@ -383,8 +388,8 @@ is_decided(const char *gid)
 	Datum		values[1] = {CStringGetTextDatum(gid)};
 	bool		isnull;
 
-	rh_catalog_int8("SELECT node_id FROM rehouse.commit_decisions WHERE gid = $1", 1, types, values,
-					&isnull);
+	(void) rh_catalog_int8_latest("SELECT node_id FROM rehouse.commit_decisions WHERE gid = $1", 1,
+								  types, values, &isnull);
 	return !isnull;
 }
 
