@@ -478,13 +478,11 @@ rh_distribute_copy_rows(Relation rel, RhCopyRouter *router)
  * ------------------------------------------------------------------------
  */
 
-/* The key's name, while the tables of a tree are checked: it is the same in all. */
-static const char *key_in_tree;
-
+/* The key of a table of a tree (an RhKeyOf): its name is the same in all. */
 static AttrNumber
-key_of_table(Oid relid)
+key_of_table(Oid relid, const void *column)
 {
-	return get_attnum(relid, key_in_tree);
+	return get_attnum(relid, column);
 }
 
 /* What the table asks of the group that it joins. */
@@ -508,7 +506,6 @@ check_all(List *tables, const char *column, RhColocationRequest *request)
 	int32		group = 0;
 	ListCell   *lc;
 
-	key_in_tree = column;
 	foreach(lc, tables)
 	{
 		bool		is_partition = lc != list_head(tables);
@@ -522,7 +519,7 @@ check_all(List *tables, const char *column, RhColocationRequest *request)
 			describe_request(rel, key, request);
 			group = rh_colocation_find(request);
 		}
-		rh_distribute_check_foreign_keys(rel, key, group, tables, key_of_table);
+		rh_distribute_check_foreign_keys(rel, key, group, tables, key_of_table, column);
 		relation_close(rel, AccessShareLock);
 	}
 	return group;
@@ -608,7 +605,7 @@ rh_distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 
 	(void) check_all(tables, column, request);
 	foreach(lc, tables)
-		rh_distribute_write_catalog(lfirst_oid(lc), group, key_of_table(lfirst_oid(lc)),
+		rh_distribute_write_catalog(lfirst_oid(lc), group, get_attnum(lfirst_oid(lc), column),
 									RH_STATE_DISTRIBUTED);
 	count = rh_map_placements(group, &placements, &version);
 	rh_distribute_create_shards(tables, placements, count);
