@@ -454,6 +454,7 @@ rh_transfer_run(RhTransferSpec *spec, const RhTransferReport *report)
 	RhTransfer *t = make_transfer(spec, report);
 	volatile bool yielded = false;
 
+	rh_cleanup_claim_step(spec->step_id);
 	PG_TRY();
 	{
 		run_phases(t);
@@ -523,6 +524,8 @@ rh_transfer_undo(const RhTransferSpec *spec)
 	MemoryContext caller = CurrentMemoryContext;
 	RhTransferSpec copy = *spec;
 	RhPhase		phase;
+
+	rh_cleanup_claim_step(spec->step_id);
 
 	/* the generations that the row has are not for the caller's spec */
 	copy.targets = palloc(Max(spec->ntargets, 1) * sizeof(RhTransferTarget));

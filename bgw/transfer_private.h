@@ -221,6 +221,7 @@ extern void rh_transfer_cutover(RhTransfer *t);
 
 /* cleanup.c */
 extern void rh_transfer_name(char *buf, uint64 cluster_id, int64 job_id, int64 step_id);
+extern void rh_cleanup_claim_step(int64 step_id);
 extern void rh_cleanup_step(const RhTransferSpec *spec, bool with_schemas);
 extern void rh_cleanup_settle(int32 node_id, const char *name);
 extern int32 rh_cleanup_next_generation(int32 node_id, uint32 bucket_id);
