@@ -73,6 +73,21 @@ rh_branch_name(char *gid, int32 node_id)
 			 ++branch_number, (uint64) MyStartTimestamp);
 }
 
+/* The start of the session that has prepared a branch of this database; 0: it is none. */
+uint64
+rh_branch_session(const char *gid)
+{
+	char		prefix[RH_GID_LEN];
+	unsigned long long start;
+
+	snprintf(prefix, sizeof(prefix), "rehouse_" UINT64_FORMAT "_%u_", rh_owner_cluster_id(),
+			 MyDatabaseId);
+	if (strncmp(gid, prefix, strlen(prefix)) != 0 ||
+		sscanf(gid + strlen(prefix), "%*u_%*d_%*u_%llu", &start) != 1)
+		return 0;
+	return start;
+}
+
 /*
  * Log the decision to commit a branch.  Directly into the table: the current
  * user has no privileges on it.

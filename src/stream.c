@@ -670,7 +670,9 @@ rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 
 	/*
 	 * A cancel request that overtakes the statement finds the worker idle and
-	 * is lost: ask again until it has been heard.
+	 * is lost: ask again until it has been heard.  What is under way is a
+	 * statement of a stream, or PREPARE TRANSACTION, which a deferred trigger may
+	 * hold up: were it left, the branch would come to be later, with its locks.
 	 */
 	for (;;)
 	{
@@ -679,7 +681,8 @@ rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 
 		if (read_quietly(conn, Min(again, deadline)))
 			return true;
-		if (conn->wire.lost || again >= deadline || !runs || !rh_wire_cancel(&conn->wire))
+		if (conn->wire.lost || again >= deadline ||
+			(!runs && conn->branch != RH_BRANCH_PREPARING) || !rh_wire_cancel(&conn->wire))
 			return false;
 	}
 }
