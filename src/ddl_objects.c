@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ddl_objects.c
- *	  DDL on types, functions, schemas, collations and extensions that nodes have.
+ *	  DDL on types, functions, schemas and other objects that nodes have.
  *
  * PostgreSQL runs the command here; the difference that it has made
  * (object_image.h) is then made on every active node that has the object, in
@@ -22,13 +22,24 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
+#include "catalog/pg_ts_parser.h"
+#include "catalog/pg_ts_template.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
+#include "commands/proclang.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
+#include "parser/parse_oper.h"
 #include "parser/parse_type.h"
 #include "shmem/debug.h"
 #include "shmem/map.h"
@@ -63,6 +74,8 @@ typedef struct ObjectChange
 	RhObjectImage *old;
 	List	   *dependents;		/* OIDs of shells */
 	List	   *triggers;		/* TriggerUse */
+	List	   *needed;			/* of ObjectAddress: what it needed before */
+	List	   *needs;			/* what it needs besides now, as statements */
 	List	   *difference;		/* what the statement has done, as statements */
 } ObjectChange;
 
@@ -76,6 +89,7 @@ typedef struct DroppedObject
 {
 	RhObjectImage *image;
 	bool		is_trigger_function;
+	bool		is_base_type;
 } DroppedObject;
 
 /* ------------------------------------------------------------------------
@@ -102,6 +116,18 @@ add_relation_type(List **targets, const RangeVar *relation)
 
 	if (OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
 		add_target(targets, TypeRelationId, get_rel_type_id(relid));
+}
+
+/* An operator class or family: its access method, and its name. */
+static void
+add_of_method(List **targets, Oid classid, List *object)
+{
+	Oid			method = get_am_oid(strVal(linitial(object)), true);
+	List	   *name = list_copy_tail(object, 1);
+
+	if (OidIsValid(method))
+		add_target(targets, classid, classid == OperatorClassRelationId ?
+				   get_opclass_oid(method, name, true) : get_opfamily_oid(method, name, true));
 }
 
 /* An object as the grammar names it in ALTER .. RENAME, OWNER, SET SCHEMA. */
@@ -134,6 +160,33 @@ add_named(List **targets, ObjectType type, Node *object)
 		case OBJECT_EXTENSION:
 			add_target(targets, ExtensionRelationId, get_extension_oid(strVal(object), true));
 			break;
+		case OBJECT_OPERATOR:
+			add_target(targets, OperatorRelationId,
+					   LookupOperWithArgs(castNode(ObjectWithArgs, object), true));
+			break;
+		case OBJECT_OPCLASS:
+			add_of_method(targets, OperatorClassRelationId, castNode(List, object));
+			break;
+		case OBJECT_OPFAMILY:
+			add_of_method(targets, OperatorFamilyRelationId, castNode(List, object));
+			break;
+		case OBJECT_TSCONFIGURATION:
+			add_target(targets, TSConfigRelationId, get_ts_config_oid(castNode(List, object), true));
+			break;
+		case OBJECT_TSDICTIONARY:
+			add_target(targets, TSDictionaryRelationId,
+					   get_ts_dict_oid(castNode(List, object), true));
+			break;
+		case OBJECT_TSPARSER:
+			add_target(targets, TSParserRelationId, get_ts_parser_oid(castNode(List, object), true));
+			break;
+		case OBJECT_TSTEMPLATE:
+			add_target(targets, TSTemplateRelationId,
+					   get_ts_template_oid(castNode(List, object), true));
+			break;
+		case OBJECT_LANGUAGE:
+			add_target(targets, LanguageRelationId, get_language_oid(strVal(object), true));
+			break;
 		default:
 			break;
 	}
@@ -159,19 +212,59 @@ add_replaced(List **targets, CreateFunctionStmt *statement)
 	add_named(targets, OBJECT_ROUTINE, (Node *) object);
 }
 
+/* The aggregate that CREATE OR REPLACE AGGREGATE would replace. */
 static void
-add_granted(List **targets, GrantStmt *statement)
+add_replaced_aggregate(List **targets, DefineStmt *statement)
+{
+	ObjectWithArgs *object = makeNode(ObjectWithArgs);
+	ListCell   *lc;
+
+	/* the old form of the grammar has the types among the options, and no OR REPLACE */
+	if (statement->kind != OBJECT_AGGREGATE || !statement->replace || statement->oldstyle)
+		return;
+	object->objname = statement->defnames;
+	foreach(lc, linitial_node(List, statement->args))
+		object->objargs = lappend(object->objargs,
+								  lfirst_node(FunctionParameter, lc)->argType);
+	add_named(targets, OBJECT_ROUTINE, (Node *) object);
+}
+
+/* Objects of one catalog that nodes have. */
+static void
+add_recorded(List **targets, Oid classid)
 {
 	ListCell   *lc;
 
-	if (statement->objtype != OBJECT_FUNCTION && statement->objtype != OBJECT_PROCEDURE &&
-		statement->objtype != OBJECT_ROUTINE)
+	foreach(lc, rh_objects_all(false))
+	{
+		ObjectAddress *address = lfirst(lc);
+
+		if (address->classId == classid)
+			*targets = lappend(*targets, address);
+	}
+}
+
+/* GRANT ON ALL FUNCTIONS IN SCHEMA is about all that may be in it. */
+static void
+add_granted(List **targets, GrantStmt *statement)
+{
+	ObjectType	type = statement->objtype;
+	ListCell   *lc;
+
+	if (type == OBJECT_FUNCTION || type == OBJECT_PROCEDURE)
+		type = OBJECT_ROUTINE;
+	if (type != OBJECT_ROUTINE && type != OBJECT_TYPE && type != OBJECT_DOMAIN &&
+		type != OBJECT_SCHEMA && type != OBJECT_LANGUAGE)
 		return;
-	if (statement->targtype == ACL_TARGET_OBJECT)
-		foreach(lc, statement->objects)
-			add_named(targets, OBJECT_ROUTINE, lfirst(lc));
-	else
-		*targets = rh_objects_all(false);
+	if (statement->targtype == ACL_TARGET_ALL_IN_SCHEMA)
+	{
+		add_recorded(targets, ProcedureRelationId);
+		return;
+	}
+	if (statement->targtype != ACL_TARGET_OBJECT)
+		return;
+	foreach(lc, statement->objects)
+		add_named(targets, type, lfirst(lc));
 }
 
 /* The objects that the statement may change; what it drops, the guard sees. */
@@ -221,6 +314,30 @@ find_targets(Node *statement)
 		case T_AlterExtensionStmt:
 			add_target(&targets, ExtensionRelationId,
 					   get_extension_oid(castNode(AlterExtensionStmt, statement)->extname, true));
+			break;
+		case T_AlterTypeStmt:
+			add_named(&targets, OBJECT_TYPE,
+					  (Node *) castNode(AlterTypeStmt, statement)->typeName);
+			break;
+		case T_AlterOperatorStmt:
+			add_named(&targets, OBJECT_OPERATOR,
+					  (Node *) castNode(AlterOperatorStmt, statement)->opername);
+			break;
+		case T_AlterOpFamilyStmt:
+			add_named(&targets, OBJECT_OPFAMILY,
+					  (Node *) lcons(makeString(castNode(AlterOpFamilyStmt, statement)->amname),
+									 list_copy(castNode(AlterOpFamilyStmt, statement)->opfamilyname)));
+			break;
+		case T_AlterTSDictionaryStmt:
+			add_named(&targets, OBJECT_TSDICTIONARY,
+					  (Node *) castNode(AlterTSDictionaryStmt, statement)->dictname);
+			break;
+		case T_AlterTSConfigurationStmt:
+			add_named(&targets, OBJECT_TSCONFIGURATION,
+					  (Node *) castNode(AlterTSConfigurationStmt, statement)->cfgname);
+			break;
+		case T_DefineStmt:
+			add_replaced_aggregate(&targets, castNode(DefineStmt, statement));
 			break;
 		case T_GrantStmt:
 			add_granted(&targets, castNode(GrantStmt, statement));
@@ -302,8 +419,20 @@ may_alter(const ObjectAddress *address)
 			return pg_namespace_ownercheck(address->objectId, GetUserId());
 		case ExtensionRelationId:
 			return pg_extension_ownercheck(address->objectId, GetUserId());
+		case OperatorRelationId:
+			return pg_oper_ownercheck(address->objectId, GetUserId());
+		case OperatorClassRelationId:
+			return pg_opclass_ownercheck(address->objectId, GetUserId());
+		case OperatorFamilyRelationId:
+			return pg_opfamily_ownercheck(address->objectId, GetUserId());
+		case TSDictionaryRelationId:
+			return pg_ts_dict_ownercheck(address->objectId, GetUserId());
+		case TSConfigRelationId:
+			return pg_ts_config_ownercheck(address->objectId, GetUserId());
+		case LanguageRelationId:
+			return pg_language_ownercheck(address->objectId, GetUserId());
 		default:
-			return false;
+			return superuser();
 	}
 }
 
@@ -320,6 +449,7 @@ prepare_change(RhObjectDdl *ddl, const ObjectAddress *address)
 	change->old = rh_object_image(address->classId, address->objectId);
 	if (change->old == NULL)
 		return;
+	(void) rh_shard_deps_of_needs(address->classId, address->objectId, &change->needed);
 	if (address->classId == ProcedureRelationId)
 		change->triggers = find_triggers(address->objectId, change->dependents);
 	ddl->changes = lappend(ddl->changes, change);
@@ -401,7 +531,8 @@ change_object(int32 node_id, void *arg)
 {
 	ObjectChange *change = arg;
 
-	return list_make1(where_it_exists(change->old, change->difference));
+	return list_make1(where_it_exists(change->old,
+									  list_concat_copy(change->needs, change->difference)));
 }
 
 /* A bucket's copies of a trigger function that has changed. */
@@ -466,6 +597,7 @@ run_change(ObjectChange *change)
 	change->difference = rh_object_difference(change->old, new);
 	if (change->difference == NIL)
 		return;
+	change->needs = rh_objects_record_needs(new->classid, new->objid, change->needed);
 	run_on_nodes(change_object, change_copies, change);
 	renew_dependents(change->dependents);
 }
@@ -491,17 +623,14 @@ rh_objects_dropping(Oid classid, Oid objid, List **dropped)
 	MemoryContext caller;
 	DroppedObject *object;
 
-	if (classid != TypeRelationId && classid != ProcedureRelationId &&
-		classid != CollationRelationId && classid != NamespaceRelationId &&
-		classid != ExtensionRelationId)
-		return false;
-	if (!rh_objects_has(classid, objid, NULL))
+	if (!rh_object_has_image(classid) || !rh_objects_has(classid, objid, NULL))
 		return false;
 	caller = MemoryContextSwitchTo(TopTransactionContext);
 	object = palloc0(sizeof(DroppedObject));
 	object->image = rh_object_image(classid, objid);
 	object->is_trigger_function = classid == ProcedureRelationId &&
 		get_func_rettype(objid) == TRIGGEROID;
+	object->is_base_type = classid == TypeRelationId && get_typtype(objid) == TYPTYPE_BASE;
 	if (object->image != NULL)
 		*dropped = lappend(*dropped, object);
 	MemoryContextSwitchTo(caller);
@@ -551,13 +680,14 @@ has_old_copies(int32 node_id)
 static List *
 drop_object(int32 node_id, void *arg)
 {
-	RhObjectImage *image = ((DroppedObject *) arg)->image;
+	DroppedObject *object = arg;
+	RhObjectImage *image = object->image;
 	char	   *statement = rh_object_drop(image);
 
 	if (image->classid == NamespaceRelationId)
 		statement = psprintf("DO $rh$ BEGIN %s; EXCEPTION WHEN dependent_objects_still_exist "
 							 "OR insufficient_privilege THEN NULL; END $rh$", statement);
-	else if (has_old_copies(node_id))
+	else if (object->is_base_type || has_old_copies(node_id))
 		statement = psprintf("%s CASCADE", statement);
 	return list_make1(statement);
 }
@@ -567,11 +697,16 @@ rh_objects_drop(List *dropped)
 {
 	ListCell   *lc;
 
+	/* a base type and its functions need each other: the type takes them along */
+	foreach(lc, dropped)
+		if (((DroppedObject *) lfirst(lc))->is_base_type)
+			run_on_nodes(drop_object, drop_copies, lfirst(lc));
 	foreach(lc, dropped)
 	{
 		DroppedObject *object = lfirst(lc);
 
 		rh_objects_forget(object->image->classid, object->image->objid);
-		run_on_nodes(drop_object, drop_copies, object);
+		if (!object->is_base_type)
+			run_on_nodes(drop_object, drop_copies, object);
 	}
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ddl_objects.h
- *	  DDL on types, functions, schemas, collations and extensions that nodes have.
+ *	  DDL on types, functions, schemas and other objects that nodes have.
  *
  *-------------------------------------------------------------------------
  */

@@ -246,10 +246,10 @@ is_foreign_key_between(Oid constraint, bool distributed)
 
 /* Switch the internal triggers of such foreign keys on one relation. */
 static void
-switch_ri_triggers_of(Oid relid, bool distributed, LOCKMODE lockmode)
+switch_ri_triggers_of(Oid relid, bool distributed)
 {
 	char		state = distributed ? TRIGGER_DISABLED : TRIGGER_FIRES_ON_ORIGIN;
-	Relation	rel = table_open(relid, lockmode);
+	Relation	rel = table_open(relid, ShareRowExclusiveLock);
 	TriggerDesc *triggers = rel->trigdesc;
 	List	   *names = NIL;
 	ListCell   *lc;
@@ -264,7 +264,7 @@ switch_ri_triggers_of(Oid relid, bool distributed, LOCKMODE lockmode)
 			names = lappend(names, pstrdup(trigger->tgname));
 	}
 	foreach(lc, names)
-		EnableDisableTrigger(rel, lfirst(lc), state, false, lockmode);
+		EnableDisableTrigger(rel, lfirst(lc), state, false, ShareRowExclusiveLock);
 	table_close(rel, NoLock);
 	if (names != NIL)
 		CommandCounterIncrement();
@@ -293,7 +293,7 @@ rh_distribute_referenced_tables(Oid relid)
  * here.  System triggers are a superuser's; the caller's right has been checked.
  */
 static void
-switch_ri_triggers(Oid shell, bool distributed, LOCKMODE lockmode)
+switch_ri_triggers(Oid shell, bool distributed)
 {
 	List	   *referenced = rh_distribute_referenced_tables(shell);
 	Oid			userid;
@@ -303,9 +303,9 @@ switch_ri_triggers(Oid shell, bool distributed, LOCKMODE lockmode)
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	rh_ddl_guard_suspend();
-	switch_ri_triggers_of(shell, distributed, lockmode);
+	switch_ri_triggers_of(shell, distributed);
 	foreach(lc, referenced)
-		switch_ri_triggers_of(lfirst_oid(lc), distributed, ShareRowExclusiveLock);
+		switch_ri_triggers_of(lfirst_oid(lc), distributed);
 	rh_ddl_guard_resume();
 	SetUserIdAndSecContext(userid, sec_context);
 }
@@ -313,23 +313,13 @@ switch_ri_triggers(Oid shell, bool distributed, LOCKMODE lockmode)
 void
 rh_distribute_disable_ri_triggers(Oid shell)
 {
-	switch_ri_triggers(shell, true, ShareRowExclusiveLock);
-}
-
-/*
- * Without a lock that writers conflict with: they wait for the gate, and what
- * they do after it does not come to the shell's triggers.
- */
-void
-rh_distribute_switch_ri_triggers(Oid shell)
-{
-	switch_ri_triggers(shell, true, ShareUpdateExclusiveLock);
+	switch_ri_triggers(shell, true);
 }
 
 void
 rh_distribute_enable_ri_triggers(Oid table)
 {
-	switch_ri_triggers(table, false, ShareRowExclusiveLock);
+	switch_ri_triggers(table, false);
 }
 
 /* ------------------------------------------------------------------------
@@ -478,11 +468,13 @@ rh_distribute_copy_rows(Relation rel, RhCopyRouter *router)
  * ------------------------------------------------------------------------
  */
 
-/* The key of a table of a tree (an RhKeyOf): its name is the same in all. */
+/* The key's name, while the tables of a tree are checked: it is the same in all. */
+static const char *key_in_tree;
+
 static AttrNumber
-key_of_table(Oid relid, const void *column)
+key_of_table(Oid relid)
 {
-	return get_attnum(relid, column);
+	return get_attnum(relid, key_in_tree);
 }
 
 /* What the table asks of the group that it joins. */
@@ -506,6 +498,7 @@ check_all(List *tables, const char *column, RhColocationRequest *request)
 	int32		group = 0;
 	ListCell   *lc;
 
+	key_in_tree = column;
 	foreach(lc, tables)
 	{
 		bool		is_partition = lc != list_head(tables);
@@ -519,7 +512,7 @@ check_all(List *tables, const char *column, RhColocationRequest *request)
 			describe_request(rel, key, request);
 			group = rh_colocation_find(request);
 		}
-		rh_distribute_check_foreign_keys(rel, key, group, tables, key_of_table, column);
+		rh_distribute_check_foreign_keys(rel, key, group, tables, key_of_table);
 		relation_close(rel, AccessShareLock);
 	}
 	return group;
@@ -605,7 +598,7 @@ rh_distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 
 	(void) check_all(tables, column, request);
 	foreach(lc, tables)
-		rh_distribute_write_catalog(lfirst_oid(lc), group, get_attnum(lfirst_oid(lc), column),
+		rh_distribute_write_catalog(lfirst_oid(lc), group, key_of_table(lfirst_oid(lc)),
 									RH_STATE_DISTRIBUTED);
 	count = rh_map_placements(group, &placements, &version);
 	rh_distribute_create_shards(tables, placements, count);

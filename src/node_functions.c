@@ -10,13 +10,17 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
-#include "commands/proclang.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -26,6 +30,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
@@ -42,18 +47,50 @@ function_tuple(Oid function)
 }
 
 bool
+rh_node_object_is_part(Oid classid, Oid objid)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(classid));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(objid));
+	scan = systable_beginscan(catalog, DependDependerIndexId, true, NULL, 2, keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = ((Form_pg_depend) GETSTRUCT(tuple))->deptype == DEPENDENCY_INTERNAL;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+bool
 rh_node_function_has_text(Oid function)
 {
+	return function >= FirstNormalObjectId &&
+		get_func_prokind(function) != PROKIND_AGGREGATE &&
+		!OidIsValid(getExtensionOfObject(ProcedureRelationId, function)) &&
+		!rh_node_object_is_part(ProcedureRelationId, function);
+}
+
+/* Is it compiled code: of a library, or of the server itself? */
+static bool
+is_compiled(Oid function)
+{
 	HeapTuple	tuple = function_tuple(function);
-	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
-	char	   *language = get_language_name(form->prolang, false);
-	bool		result = form->oid >= FirstNormalObjectId &&
-		(form->prokind == PROKIND_FUNCTION || form->prokind == PROKIND_PROCEDURE) &&
-		(strcmp(language, "sql") == 0 || strcmp(language, "plpgsql") == 0) &&
-		!OidIsValid(getExtensionOfObject(ProcedureRelationId, function));
+	Oid			language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
 
 	ReleaseSysCache(tuple);
-	return result;
+	return language == ClanguageId || language == INTERNALlanguageId;
+}
+
+bool
+rh_node_function_has_copies(Oid function)
+{
+	return rh_node_function_has_text(function) && !is_compiled(function);
 }
 
 char *
@@ -186,6 +223,8 @@ rh_node_function_text(Oid function)
 	char	   *text = definition_of(function);
 	FunctionText parts;
 
+	if (is_compiled(function))
+		return text;
 	read_function(text, &parts);
 	if (!parts.has_body || parts.has_path)
 		return text;
@@ -229,7 +268,7 @@ privileges(HeapTuple tuple, const char *signature)
 		return "";
 	acl = DatumGetAclP(acl_datum);
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "REVOKE ALL ON FUNCTION %s FROM PUBLIC;", signature);
+	appendStringInfo(&buf, "REVOKE ALL ON ROUTINE %s FROM PUBLIC;", signature);
 	for (int i = 0; i < ACL_NUM(acl); i++)
 	{
 		AclItem    *item = &ACL_DAT(acl)[i];
@@ -239,16 +278,53 @@ privileges(HeapTuple tuple, const char *signature)
 			continue;
 		if (item->ai_grantee == ACL_ID_PUBLIC)
 		{
-			appendStringInfo(&buf, "GRANT EXECUTE ON FUNCTION %s TO PUBLIC;", signature);
+			appendStringInfo(&buf, "GRANT EXECUTE ON ROUTINE %s TO PUBLIC;", signature);
 			continue;
 		}
 		role = GetUserNameFromId(item->ai_grantee, true);
 		if (role != NULL)
 			appendStringInfo(&buf, "IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = %s) THEN "
-							 "GRANT EXECUTE ON FUNCTION %s TO %s; END IF;",
+							 "GRANT EXECUTE ON ROUTINE %s TO %s; END IF;",
 							 quote_literal_cstr(role), signature, quote_identifier(role));
 	}
 	return buf.data;
+}
+
+/*
+ * A query for the function's OID on the node.  to_regprocedure would not do: to
+ * it a type whose functions come first, and which is a shell until then, is an
+ * error.
+ */
+static char *
+oid_on_node(Form_pg_proc form)
+{
+	char	   *types;
+
+	qualify_names();
+	types = TextDatumGetCString(DirectFunctionCall1(oidvectortypes,
+													PointerGetDatum(&form->proargtypes)));
+	PopOverrideSearchPath();
+	return psprintf("(SELECT oid FROM pg_catalog.pg_proc WHERE proname = %s AND "
+					"pronamespace = pg_catalog.to_regnamespace(%s) AND "
+					"pg_catalog.oidvectortypes(proargtypes) = %s)",
+					quote_literal_cstr(NameStr(form->proname)),
+					quote_literal_cstr(quote_identifier(get_namespace_name(form->pronamespace))),
+					quote_literal_cstr(types));
+}
+
+/* What a node says that lacks the library of a function in C. */
+static char *
+missing_library(HeapTuple tuple, const char *signature)
+{
+	bool		isnull;
+	Datum		library = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &isnull);
+
+	if (isnull)
+		return "";
+	return psprintf("WHEN undefined_file THEN RAISE EXCEPTION USING ERRCODE = 'undefined_file', "
+					"MESSAGE = %s, DETAIL = SQLERRM, HINT = 'Install the library on the node.';",
+					quote_literal_cstr(psprintf("function %s needs library \"%s\", which does not exist on this node",
+												signature, TextDatumGetCString(library))));
 }
 
 char *
@@ -258,8 +334,7 @@ rh_node_function_statement(Oid function)
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 	char	   *signature = rh_node_function_signature(function);
 	char	   *text = rh_node_function_text(function);
-	const char *oid = psprintf("pg_catalog.to_regprocedure(%s)::pg_catalog.oid",
-							   quote_literal_cstr(signature));
+	char	   *oid = oid_on_node(form);
 	char	   *body;
 
 	/*
@@ -268,14 +343,14 @@ rh_node_function_statement(Oid function)
 	 */
 	body = psprintf("BEGIN IF %s IS NULL OR pg_catalog.pg_get_functiondef(%s) IS DISTINCT FROM %s THEN "
 					"EXECUTE %s; %s %s END IF; "
-					"EXCEPTION WHEN unique_violation OR duplicate_function THEN NULL; END",
+					"EXCEPTION WHEN unique_violation OR duplicate_function THEN NULL; %s END",
 					oid, oid, quote_literal_cstr(text), quote_literal_cstr(text),
 					rh_node_owner_statement(form->prokind == PROKIND_PROCEDURE ? "PROCEDURE" : "FUNCTION",
 											signature,
 											psprintf("SELECT pg_catalog.pg_get_userbyid(proowner) FROM pg_catalog.pg_proc WHERE oid = %s", oid),
 											GetUserNameFromId(form->proowner, false),
 											form->prosecdef),
-					form->prokind == PROKIND_FUNCTION ? privileges(tuple, signature) : "");
+					privileges(tuple, signature), missing_library(tuple, signature));
 	ReleaseSysCache(tuple);
 	return psprintf("DO %s", quote_literal_cstr(body));
 }
@@ -292,7 +367,7 @@ rh_bucket_function_name(Oid function, Oid shell)
 	char	   *schema = get_namespace_name(get_func_namespace(function));
 	char	   *shell_schema = get_namespace_name(get_rel_namespace(shell));
 
-	if (!rh_node_function_has_text(function))
+	if (!rh_node_function_has_copies(function))
 		return NULL;
 	if (strcmp(schema, shell_schema) == 0)
 		return name;

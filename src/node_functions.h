@@ -22,8 +22,17 @@
 #include "nodes/pg_list.h"
 #include "shmem/map.h"
 
-/* Can SQL text make this function again on a node: in SQL or PL/pgSQL, no aggregate? */
+/*
+ * Can CREATE FUNCTION make this function again on a node?  Not an aggregate, what
+ * belongs to an extension, or a range type's own.
+ */
 extern bool rh_node_function_has_text(Oid function);
+
+/* Is an object made with another: a range type's constructor, or its cast to the multirange? */
+extern bool rh_node_object_is_part(Oid classid, Oid objid);
+
+/* Does its text name things, as in SQL and PL/pgSQL: a trigger's then has copies in buckets. */
+extern bool rh_node_function_has_copies(Oid function);
 
 /* Qualified, with its argument types, as to_regprocedure reads it. */
 extern char *rh_node_function_signature(Oid function);

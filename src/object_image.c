@@ -1,10 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * object_image.c
- *	  What an object looks like, and how to get from one look to another.
- *
- * Parts keep their identity by OID or attribute number, so that a rename is
- * known from a drop and an add.
+ *	  What an object looks like: taking its image from the catalog.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,18 +13,34 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_transform.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_config_map.h"
+#include "catalog/pg_ts_dict.h"
+#include "catalog/pg_ts_parser.h"
+#include "catalog/pg_ts_template.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
+#include "commands/proclang.h"
 #include "miscadmin.h"
 #include "src/node_functions.h"
 #include "src/object_image.h"
+#include "src/object_text.h"
+#include "tsearch/ts_cache.h"
+#include "tsearch/ts_public.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -37,15 +50,6 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
-
-/* A label, an attribute or a constraint. */
-typedef struct RhObjectPart
-{
-	Oid			id;				/* its OID, or the attribute's number */
-	const char *name;
-	const char *definition;		/* "" for a label */
-	bool		validated;		/* of a constraint */
-} RhObjectPart;
 
 static void
 add_part(RhObjectImage *image, Oid id, const char *name, const char *definition, bool validated)
@@ -59,19 +63,30 @@ add_part(RhObjectImage *image, Oid id, const char *name, const char *definition,
 	image->parts = lappend(image->parts, part);
 }
 
-static RhObjectPart *
-find_part(const RhObjectImage *image, Oid id)
+/* Who has a privilege besides the owner. */
+static void
+add_grants(RhObjectImage *image, const char *privilege, AclMode mode, int cache, HeapTuple tuple,
+		   AttrNumber column, Acl *acl, Oid owner)
 {
-	ListCell   *lc;
+	bool		isnull;
+	Datum		datum = SysCacheGetAttr(cache, tuple, column, &isnull);
 
-	foreach(lc, image->parts)
-		if (((RhObjectPart *) lfirst(lc))->id == id)
-			return lfirst(lc);
-	return NULL;
+	image->privilege = privilege;
+	if (!isnull)
+		acl = DatumGetAclP(datum);
+	for (int i = 0; i < ACL_NUM(acl); i++)
+	{
+		AclItem    *item = &ACL_DAT(acl)[i];
+
+		if ((ACLITEM_GET_PRIVS(*item) & mode) == 0 || item->ai_grantee == owner)
+			continue;
+		image->grants = lappend(image->grants, item->ai_grantee == ACL_ID_PUBLIC ? "PUBLIC" :
+								pstrdup(quote_identifier(GetUserNameFromId(item->ai_grantee, false))));
+	}
 }
 
 /* ------------------------------------------------------------------------
- * Taking an image
+ * Types and functions
  * ------------------------------------------------------------------------
  */
 
@@ -156,6 +171,8 @@ type_image(RhObjectImage *image)
 				 add_label, image);
 	else if (form->typtype == TYPTYPE_COMPOSITE)
 		add_attributes(image, form->typrelid);
+	else if (form->typtype == TYPTYPE_BASE && form->typisdefined)
+		image->definition = rh_object_type_properties(image->objid);
 	else if (form->typtype == TYPTYPE_DOMAIN)
 	{
 		image->not_null = form->typnotnull;
@@ -166,34 +183,11 @@ type_image(RhObjectImage *image)
 		each_row(ConstraintRelationId, ConstraintTypidIndexId, Anum_pg_constraint_contypid,
 				 image->objid, add_domain_constraint, image);
 	}
+	if (form->typtype != TYPTYPE_MULTIRANGE)
+		add_grants(image, "USAGE ON TYPE", ACL_USAGE, TYPEOID, tuple, Anum_pg_type_typacl,
+				   acldefault(OBJECT_TYPE, form->typowner), form->typowner);
 	ReleaseSysCache(tuple);
 	return image;
-}
-
-/* Who may execute a function, besides its owner. */
-static List *
-function_grants(HeapTuple tuple)
-{
-	Oid			owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	List	   *grants = NIL;
-	Datum		datum;
-	bool		isnull;
-	Acl		   *acl;
-
-	datum = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proacl, &isnull);
-	if (isnull)
-		return list_make1("PUBLIC");
-	acl = DatumGetAclP(datum);
-	for (int i = 0; i < ACL_NUM(acl); i++)
-	{
-		AclItem    *item = &ACL_DAT(acl)[i];
-
-		if ((ACLITEM_GET_PRIVS(*item) & ACL_EXECUTE) == 0 || item->ai_grantee == owner)
-			continue;
-		grants = lappend(grants, item->ai_grantee == ACL_ID_PUBLIC ? "PUBLIC" :
-						 pstrdup(quote_identifier(GetUserNameFromId(item->ai_grantee, false))));
-	}
-	return grants;
 }
 
 static RhObjectImage *
@@ -207,7 +201,7 @@ function_image(RhObjectImage *image)
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	form = (Form_pg_proc) GETSTRUCT(tuple);
-	image->kind = form->prokind == PROKIND_AGGREGATE ? "AGGREGATE" :
+	image->kind = form->prokind == PROKIND_AGGREGATE ? "ROUTINE" :
 		form->prokind == PROKIND_PROCEDURE ? "PROCEDURE" : "FUNCTION";
 	image->schema = get_namespace_name(form->pronamespace);
 	image->name = pstrdup(NameStr(form->proname));
@@ -218,7 +212,10 @@ function_image(RhObjectImage *image)
 	image->arguments = signature + strlen(qualified);
 	if (rh_node_function_has_text(image->objid))
 		image->definition = rh_node_function_text(image->objid);
-	image->grants = function_grants(tuple);
+	else if (form->prokind == PROKIND_AGGREGATE)
+		image->definition = rh_object_text(ProcedureRelationId, image->objid);
+	add_grants(image, "EXECUTE ON ROUTINE", ACL_EXECUTE, PROCOID, tuple, Anum_pg_proc_proacl,
+			   acldefault(OBJECT_FUNCTION, form->proowner), form->proowner);
 	ReleaseSysCache(tuple);
 	return image;
 }
@@ -240,12 +237,27 @@ collation_image(RhObjectImage *image)
 	return image;
 }
 
+/*
+ * USAGE of a schema is everybody's on the nodes: who may use a name is checked
+ * here, where it is looked up; views may have looked it up for others.
+ */
 static RhObjectImage *
 schema_image(RhObjectImage *image)
 {
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(image->objid));
+	Form_pg_namespace form;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_namespace) GETSTRUCT(tuple);
 	image->kind = "SCHEMA";
-	image->name = get_namespace_name(image->objid);
-	return image->name == NULL ? NULL : image;
+	image->name = pstrdup(NameStr(form->nspname));
+	image->owner = GetUserNameFromId(form->nspowner, false);
+	add_grants(image, "CREATE ON SCHEMA", ACL_CREATE, NAMESPACEOID, tuple,
+			   Anum_pg_namespace_nspacl, acldefault(OBJECT_SCHEMA, form->nspowner),
+			   form->nspowner);
+	ReleaseSysCache(tuple);
+	return image;
 }
 
 static RhObjectImage *
@@ -277,6 +289,289 @@ extension_image(RhObjectImage *image)
 	return image->name == NULL ? NULL : image;
 }
 
+/* ------------------------------------------------------------------------
+ * Operators and what belongs to them
+ * ------------------------------------------------------------------------
+ */
+
+/* What kinds with a name in a schema, and perhaps an owner, have in common. */
+static void
+set_name(RhObjectImage *image, const char *kind, Oid nspid, NameData *name, Oid owner)
+{
+	image->kind = kind;
+	image->schema = OidIsValid(nspid) ? get_namespace_name(nspid) : NULL;
+	image->name = pstrdup(NameStr(*name));
+	if (OidIsValid(owner))
+		image->owner = GetUserNameFromId(owner, false);
+}
+
+static void
+operator_image(RhObjectImage *image, HeapTuple tuple)
+{
+	Form_pg_operator form = (Form_pg_operator) GETSTRUCT(tuple);
+
+	set_name(image, "OPERATOR", form->oprnamespace, &form->oprname, form->oprowner);
+	image->arguments = psprintf("(%s, %s)",
+								OidIsValid(form->oprleft) ? format_type_be_qualified(form->oprleft) : "NONE",
+								OidIsValid(form->oprright) ? format_type_be_qualified(form->oprright) : "NONE");
+	if (OidIsValid(form->oprcode))
+		image->definition = rh_object_operator_properties(form->oid);
+}
+
+static void
+opclass_image(RhObjectImage *image, HeapTuple tuple)
+{
+	Form_pg_opclass form = (Form_pg_opclass) GETSTRUCT(tuple);
+
+	set_name(image, "OPERATOR CLASS", form->opcnamespace, &form->opcname, form->opcowner);
+	image->arguments = psprintf(" USING %s", quote_identifier(get_am_name(form->opcmethod)));
+}
+
+static void
+family_image(RhObjectImage *image, HeapTuple tuple)
+{
+	Form_pg_opfamily form = (Form_pg_opfamily) GETSTRUCT(tuple);
+	ListCell   *lc;
+
+	set_name(image, "OPERATOR FAMILY", form->opfnamespace, &form->opfname, form->opfowner);
+	image->arguments = psprintf(" USING %s", quote_identifier(get_am_name(form->opfmethod)));
+	foreach(lc, rh_object_family_members(form->oid))
+	{
+		RhFamilyMember *member = lfirst(lc);
+
+		add_part(image, member->id, member->key,
+				 psprintf("%s %d %s", member->classid == OperatorRelationId ? "OPERATOR" : "FUNCTION",
+						  member->number, member->rest), true);
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Text search
+ * ------------------------------------------------------------------------
+ */
+
+static void
+parser_image(RhObjectImage *image, HeapTuple tuple)
+{
+	Form_pg_ts_parser form = (Form_pg_ts_parser) GETSTRUCT(tuple);
+
+	set_name(image, "TEXT SEARCH PARSER", form->prsnamespace, &form->prsname, InvalidOid);
+}
+
+static void
+template_image(RhObjectImage *image, HeapTuple tuple)
+{
+	Form_pg_ts_template form = (Form_pg_ts_template) GETSTRUCT(tuple);
+
+	set_name(image, "TEXT SEARCH TEMPLATE", form->tmplnamespace, &form->tmplname, InvalidOid);
+}
+
+static void
+dictionary_image(RhObjectImage *image, HeapTuple tuple)
+{
+	Form_pg_ts_dict form = (Form_pg_ts_dict) GETSTRUCT(tuple);
+	bool		isnull;
+	Datum		options = SysCacheGetAttr(TSDICTOID, tuple, Anum_pg_ts_dict_dictinitoption, &isnull);
+	ListCell   *lc;
+
+	set_name(image, "TEXT SEARCH DICTIONARY", form->dictnamespace, &form->dictname,
+			 form->dictowner);
+	if (isnull)
+		return;
+	foreach(lc, deserialize_deflist(options))
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		add_part(image, InvalidOid, option->defname, quote_literal_cstr(defGetString(option)), true);
+	}
+}
+
+/* The name of a parser's token type. */
+static const char *
+token_name(Oid parser, int token)
+{
+	TSParserCacheEntry *cache = lookup_ts_parser_cache(parser);
+	LexDescr   *types = (LexDescr *) DatumGetPointer(OidFunctionCall1(cache->lextypeOid, (Datum) 0));
+
+	for (; types != NULL && types->lexid != 0; types++)
+		if (types->lexid == token)
+			return types->alias;
+	elog(ERROR, "text search parser %u has no token type %d", parser, token);
+}
+
+static char *
+dictionary_name(Oid dictionary)
+{
+	HeapTuple	tuple = SearchSysCache1(TSDICTOID, ObjectIdGetDatum(dictionary));
+	Form_pg_ts_dict form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for text search dictionary %u", dictionary);
+	form = (Form_pg_ts_dict) GETSTRUCT(tuple);
+	name = quote_qualified_identifier(get_namespace_name(form->dictnamespace),
+									  NameStr(form->dictname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* The dictionaries of each token type, in order. */
+static void
+add_mappings(RhObjectImage *image, Oid parser)
+{
+	Relation	catalog = table_open(TSConfigMapRelationId, AccessShareLock);
+	Relation	index = index_open(TSConfigMapIndexId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	RhObjectPart *part = NULL;
+
+	ScanKeyInit(&key, Anum_pg_ts_config_map_mapcfg, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(image->objid));
+	scan = systable_beginscan_ordered(catalog, index, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+	{
+		Form_pg_ts_config_map form = (Form_pg_ts_config_map) GETSTRUCT(tuple);
+		char	   *name = dictionary_name(form->mapdict);
+
+		if (part != NULL && part->id == form->maptokentype)
+			part->definition = psprintf("%s, %s", part->definition, name);
+		else
+		{
+			add_part(image, form->maptokentype, token_name(parser, form->maptokentype), name, true);
+			part = llast(image->parts);
+		}
+	}
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	table_close(catalog, AccessShareLock);
+}
+
+static void
+configuration_image(RhObjectImage *image, HeapTuple tuple)
+{
+	Form_pg_ts_config form = (Form_pg_ts_config) GETSTRUCT(tuple);
+
+	set_name(image, "TEXT SEARCH CONFIGURATION", form->cfgnamespace, &form->cfgname,
+			 form->cfgowner);
+	add_mappings(image, form->cfgparser);
+}
+
+/* ------------------------------------------------------------------------
+ * Languages, casts, transforms
+ * ------------------------------------------------------------------------
+ */
+
+static void
+language_image(RhObjectImage *image, HeapTuple tuple)
+{
+	Form_pg_language form = (Form_pg_language) GETSTRUCT(tuple);
+
+	set_name(image, "LANGUAGE", InvalidOid, &form->lanname, form->lanowner);
+	add_grants(image, "USAGE ON LANGUAGE", ACL_USAGE, LANGOID, tuple, Anum_pg_language_lanacl,
+			   acldefault(OBJECT_LANGUAGE, form->lanowner), form->lanowner);
+}
+
+/* The row of a kind that has no cache by OID; NULL: it is gone. */
+static HeapTuple
+find_row(Oid catalogid, Oid indexid, AttrNumber column, Oid objid)
+{
+	Relation	catalog = table_open(catalogid, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(objid));
+	scan = systable_beginscan(catalog, indexid, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return tuple;
+}
+
+static RhObjectImage *
+cast_image(RhObjectImage *image)
+{
+	HeapTuple	tuple = find_row(CastRelationId, CastOidIndexId, Anum_pg_cast_oid, image->objid);
+
+	if (tuple == NULL)
+		return NULL;
+	image->kind = "CAST";
+	image->source = format_type_be_qualified(((Form_pg_cast) GETSTRUCT(tuple))->castsource);
+	image->target = format_type_be_qualified(((Form_pg_cast) GETSTRUCT(tuple))->casttarget);
+	return image;
+}
+
+static RhObjectImage *
+transform_image(RhObjectImage *image)
+{
+	HeapTuple	tuple = find_row(TransformRelationId, TransformOidIndexId, Anum_pg_transform_oid,
+								 image->objid);
+
+	if (tuple == NULL)
+		return NULL;
+	image->kind = "TRANSFORM";
+	image->source = format_type_be_qualified(((Form_pg_transform) GETSTRUCT(tuple))->trftype);
+	image->target = get_language_name(((Form_pg_transform) GETSTRUCT(tuple))->trflang, false);
+	return image;
+}
+
+/* ------------------------------------------------------------------------
+ * Any of them
+ * ------------------------------------------------------------------------
+ */
+
+/* The kinds whose image is all in one row that has a cache. */
+static const struct
+{
+	Oid			classid;
+	int			cache;
+	void		(*take) (RhObjectImage *image, HeapTuple tuple);
+}			cached_kinds[] =
+{
+	{OperatorRelationId, OPEROID, operator_image},
+	{OperatorClassRelationId, CLAOID, opclass_image},
+	{OperatorFamilyRelationId, OPFAMILYOID, family_image},
+	{TSParserRelationId, TSPARSEROID, parser_image},
+	{TSTemplateRelationId, TSTEMPLATEOID, template_image},
+	{TSDictionaryRelationId, TSDICTOID, dictionary_image},
+	{TSConfigRelationId, TSCONFIGOID, configuration_image},
+	{LanguageRelationId, LANGOID, language_image},
+};
+
+bool
+rh_object_has_image(Oid classid)
+{
+	for (int i = 0; i < lengthof(cached_kinds); i++)
+		if (cached_kinds[i].classid == classid)
+			return true;
+	return classid == TypeRelationId || classid == ProcedureRelationId ||
+		classid == CollationRelationId || classid == NamespaceRelationId ||
+		classid == ExtensionRelationId || classid == CastRelationId ||
+		classid == TransformRelationId;
+}
+
+static RhObjectImage *
+cached_image(RhObjectImage *image)
+{
+	for (int i = 0; i < lengthof(cached_kinds); i++)
+	{
+		HeapTuple	tuple;
+
+		if (cached_kinds[i].classid != image->classid)
+			continue;
+		tuple = SearchSysCache1(cached_kinds[i].cache, ObjectIdGetDatum(image->objid));
+		if (!HeapTupleIsValid(tuple))
+			return NULL;
+		cached_kinds[i].take(image, tuple);
+		ReleaseSysCache(tuple);
+		return image;
+	}
+	return NULL;
+}
+
 RhObjectImage *
 rh_object_image(Oid classid, Oid objid)
 {
@@ -304,228 +599,16 @@ rh_object_image(Oid classid, Oid objid)
 		case ExtensionRelationId:
 			image = extension_image(image);
 			break;
+		case CastRelationId:
+			image = cast_image(image);
+			break;
+		case TransformRelationId:
+			image = transform_image(image);
+			break;
 		default:
-			image = NULL;
+			image = cached_image(image);
 			break;
 	}
 	PopOverrideSearchPath();
 	return image;
-}
-
-/* ------------------------------------------------------------------------
- * Names
- * ------------------------------------------------------------------------
- */
-
-/* The object as statements name it; an extension is named without its schema. */
-static char *
-identity(const RhObjectImage *image)
-{
-	if (image->schema == NULL || image->classid == ExtensionRelationId)
-		return pstrdup(quote_identifier(image->name));
-	return psprintf("%s%s", quote_qualified_identifier(image->schema, image->name),
-					image->arguments);
-}
-
-char *
-rh_object_exists(const RhObjectImage *image)
-{
-	const char *function = image->classid == TypeRelationId ? "to_regtype" :
-		image->classid == ProcedureRelationId ? "to_regprocedure" :
-		image->classid == CollationRelationId ? "to_regcollation" : "to_regnamespace";
-
-	if (image->classid == ExtensionRelationId)
-		return psprintf("EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = %s)",
-						quote_literal_cstr(image->name));
-	return psprintf("pg_catalog.%s(%s) IS NOT NULL", function,
-					quote_literal_cstr(identity(image)));
-}
-
-char *
-rh_object_drop(const RhObjectImage *image)
-{
-	return psprintf("DROP %s IF EXISTS %s", image->kind, identity(image));
-}
-
-/* ------------------------------------------------------------------------
- * The difference
- * ------------------------------------------------------------------------
- */
-
-static bool
-differ(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
-}
-
-/* Labels: renamed ones, then new ones, each after the one before it. */
-static List *
-enum_difference(const RhObjectImage *old, const RhObjectImage *new, const char *alter)
-{
-	List	   *statements = NIL;
-	RhObjectPart *before = NULL;
-	ListCell   *lc;
-
-	foreach(lc, new->parts)
-	{
-		RhObjectPart *part = lfirst(lc);
-		RhObjectPart *was = find_part(old, part->id);
-
-		if (was != NULL && differ(was->name, part->name))
-			statements = lappend(statements,
-								 psprintf("%s RENAME VALUE %s TO %s", alter,
-										  quote_literal_cstr(was->name),
-										  quote_literal_cstr(part->name)));
-	}
-	foreach(lc, new->parts)
-	{
-		RhObjectPart *part = lfirst(lc);
-		const char *place = "";
-
-		if (find_part(old, part->id) == NULL)
-		{
-			if (before != NULL)
-				place = psprintf(" AFTER %s", quote_literal_cstr(before->name));
-			else if (list_length(new->parts) > 1)
-				place = psprintf(" BEFORE %s",
-								 quote_literal_cstr(((RhObjectPart *) lsecond(new->parts))->name));
-			statements = lappend(statements,
-								 psprintf("%s ADD VALUE %s%s", alter,
-										  quote_literal_cstr(part->name), place));
-		}
-		before = part;
-	}
-	return statements;
-}
-
-/* Attributes of a composite type, or constraints of a domain; word is what each is called. */
-static List *
-parts_difference(const RhObjectImage *old, const RhObjectImage *new, const char *alter,
-				 const char *word)
-{
-	bool		constraints = strcmp(word, "CONSTRAINT") == 0;
-	List	   *statements = NIL;
-	ListCell   *lc;
-
-	foreach(lc, old->parts)
-	{
-		RhObjectPart *part = lfirst(lc);
-
-		if (find_part(new, part->id) == NULL)
-			statements = lappend(statements, psprintf("%s DROP %s %s", alter, word,
-													  quote_identifier(part->name)));
-	}
-	foreach(lc, new->parts)
-	{
-		RhObjectPart *part = lfirst(lc);
-		RhObjectPart *was = find_part(old, part->id);
-		char	   *name = pstrdup(quote_identifier(part->name));
-
-		if (was == NULL)
-		{
-			statements = lappend(statements, psprintf("%s ADD %s %s %s", alter, word, name,
-													  part->definition));
-			continue;
-		}
-		if (differ(was->name, part->name))
-			statements = lappend(statements, psprintf("%s RENAME %s %s TO %s", alter, word,
-													  quote_identifier(was->name), name));
-		if (constraints && part->validated && !was->validated)
-			statements = lappend(statements, psprintf("%s VALIDATE CONSTRAINT %s", alter, name));
-		else if (!constraints && differ(was->definition, part->definition))
-			statements = lappend(statements, psprintf("%s ALTER ATTRIBUTE %s TYPE %s", alter, name,
-													  part->definition));
-	}
-	return statements;
-}
-
-static List *
-domain_difference(const RhObjectImage *old, const RhObjectImage *new, const char *alter)
-{
-	List	   *statements = NIL;
-
-	if (differ(old->definition, new->definition))
-		statements = lappend(statements, new->definition == NULL ?
-							 psprintf("%s DROP DEFAULT", alter) :
-							 psprintf("%s SET DEFAULT %s", alter, new->definition));
-	if (old->not_null != new->not_null)
-		statements = lappend(statements, psprintf("%s %s NOT NULL", alter,
-												  new->not_null ? "SET" : "DROP"));
-	return list_concat(statements, parts_difference(old, new, alter, "CONSTRAINT"));
-}
-
-static bool
-has_name(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
-}
-
-static List *
-grants_difference(const RhObjectImage *old, const RhObjectImage *new)
-{
-	List	   *statements = NIL;
-	const char *what = psprintf("EXECUTE ON %s %s",
-								strcmp(new->kind, "AGGREGATE") == 0 ? "FUNCTION" : new->kind,
-								identity(new));
-	ListCell   *lc;
-
-	foreach(lc, old->grants)
-		if (!has_name(new->grants, lfirst(lc)))
-			statements = lappend(statements, psprintf("REVOKE %s FROM %s", what, (char *) lfirst(lc)));
-	foreach(lc, new->grants)
-		if (!has_name(old->grants, lfirst(lc)))
-			statements = lappend(statements, psprintf("GRANT %s TO %s", what, (char *) lfirst(lc)));
-	return statements;
-}
-
-/* Schema, name: leaves *now as the object is called after the statements. */
-static List *
-place_difference(const RhObjectImage *old, const RhObjectImage *new, RhObjectImage *now)
-{
-	List	   *statements = NIL;
-
-	*now = *old;
-	if (differ(old->schema, new->schema) && new->schema != NULL)
-	{
-		statements = lappend(statements, psprintf("ALTER %s %s SET SCHEMA %s", now->kind,
-												  identity(now), quote_identifier(new->schema)));
-		now->schema = new->schema;
-	}
-	if (differ(old->name, new->name))
-	{
-		statements = lappend(statements, psprintf("ALTER %s %s RENAME TO %s", now->kind,
-												  identity(now), quote_identifier(new->name)));
-		now->name = new->name;
-	}
-	return statements;
-}
-
-List *
-rh_object_difference(const RhObjectImage *old, const RhObjectImage *new)
-{
-	RhObjectImage now;
-	List	   *statements = place_difference(old, new, &now);
-	char	   *alter = psprintf("ALTER %s %s", new->kind, identity(new));
-
-	if (new->classid == ProcedureRelationId && differ(old->definition, new->definition) &&
-		new->definition != NULL)
-		statements = lappend(statements, pstrdup(new->definition));
-	else if (new->classid == ExtensionRelationId && differ(old->definition, new->definition))
-		statements = lappend(statements, psprintf("%s UPDATE TO %s", alter,
-												  quote_identifier(new->definition)));
-	else if (strcmp(new->kind, "DOMAIN") == 0)
-		statements = list_concat(statements, domain_difference(old, new, alter));
-	else if (new->classid == TypeRelationId && get_typtype(new->objid) == TYPTYPE_ENUM)
-		statements = list_concat(statements, enum_difference(old, new, alter));
-	else if (new->classid == TypeRelationId)
-		statements = list_concat(statements, parts_difference(old, new, alter, "ATTRIBUTE"));
-	if (differ(old->owner, new->owner) && new->owner != NULL)
-		statements = lappend(statements, psprintf("%s OWNER TO %s", alter,
-												  quote_identifier(new->owner)));
-	return list_concat(statements, grants_difference(old, new));
 }

@@ -55,6 +55,44 @@ rh_objects_record_table(Oid shell)
 	}
 }
 
+static bool
+has_address(List *objects, const ObjectAddress *address)
+{
+	ListCell   *lc;
+
+	foreach(lc, objects)
+	{
+		ObjectAddress *other = lfirst(lc);
+
+		if (other->classId == address->classId && other->objectId == address->objectId)
+			return true;
+	}
+	return false;
+}
+
+List *
+rh_objects_record_needs(Oid classid, Oid objid, List *before)
+{
+	List	   *needed;
+	List	   *statements = rh_shard_deps_of_needs(classid, objid, &needed);
+	bool		is_new = false;
+	ListCell   *lc;
+
+	foreach(lc, needed)
+	{
+		ObjectAddress *address = lfirst(lc);
+
+		bool		is_recorded = rh_objects_has(address->classId, address->objectId, NULL);
+
+		if (is_recorded && has_address(before, address))
+			continue;
+		is_new = true;
+		if (!is_recorded)
+			rh_objects_record(address->classId, address->objectId, false);
+	}
+	return is_new ? statements : NIL;
+}
+
 void
 rh_objects_forget(Oid classid, Oid objid)
 {
@@ -124,16 +162,10 @@ rh_objects_all(bool everywhere_only)
 static bool
 needs(Oid shell, Oid classid, Oid objid)
 {
-	ListCell   *lc;
+	ObjectAddress address;
 
-	foreach(lc, rh_shard_deps_objects(shell))
-	{
-		ObjectAddress *address = lfirst(lc);
-
-		if (address->classId == classid && address->objectId == objid)
-			return true;
-	}
-	return false;
+	ObjectAddressSet(address, classid, objid);
+	return has_address(rh_shard_deps_objects(shell), &address);
 }
 
 List *
@@ -152,17 +184,17 @@ rh_objects_dependents(Oid classid, Oid objid)
 }
 
 bool
-rh_objects_function_is_on_nodes(Oid function, List *relids)
+rh_objects_is_on_nodes(Oid classid, Oid objid, List *relids)
 {
 	bool		everywhere = false;
 	ListCell   *lc;
 
-	if (!rh_objects_has(ProcedureRelationId, function, &everywhere))
+	if (!rh_objects_has(classid, objid, &everywhere))
 		return false;
 	if (everywhere)
 		return true;
 	foreach(lc, relids)
-		if (!needs(lfirst_oid(lc), ProcedureRelationId, function))
+		if (!needs(lfirst_oid(lc), classid, objid))
 			return false;
 	return relids != NIL;
 }

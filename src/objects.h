@@ -22,6 +22,13 @@
 /* Record what a distributed table needs now. */
 extern void rh_objects_record_table(Oid shell);
 
+/*
+ * Record what an object needs now that it has been altered, and did not before
+ * (a List of ObjectAddress).  Returns the statements that make it on a node; NIL
+ * when nothing is new.
+ */
+extern List *rh_objects_record_needs(Oid classid, Oid objid, List *before);
+
 /* Record one object; everywhere: it does not hang on a table. */
 extern void rh_objects_record(Oid classid, Oid objid, bool everywhere);
 
@@ -36,7 +43,7 @@ extern List *rh_objects_all(bool everywhere_only);
 /* The distributed tables that need an object, a List of OIDs; of one that is everywhere: all. */
 extern List *rh_objects_dependents(Oid classid, Oid objid);
 
-/* Are the tables' nodes sure to have this function? */
-extern bool rh_objects_function_is_on_nodes(Oid function, List *relids);
+/* Are the tables' nodes sure to have this object of a user's? */
+extern bool rh_objects_is_on_nodes(Oid classid, Oid objid, List *relids);
 
 #endif							/* RH_OBJECTS_H */

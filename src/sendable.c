@@ -27,6 +27,7 @@
 #include "optimizer/optimizer.h"
 #include "src/reg_types.h"
 #include "src/sendable.h"
+#include "src/ship_objects.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
 #include "utils/rel.h"
@@ -35,7 +36,8 @@
 
 typedef struct ShipContext
 {
-	RhSendable	   *ship;
+	RhSendable *ship;
+	RhShipObjects objects;		/* what the table's nodes have */
 	bool		failed;
 } ShipContext;
 
@@ -243,7 +245,7 @@ ship_mutator(Node *node, void *arg)
 	}
 	if (!is_plain_node(node) ||
 		(!IsA(node, List) && check_functions_in_node(node, is_bad_function, NULL)) ||
-		(IsA(node, CollateExpr) && ((CollateExpr *) node)->collOid >= FirstNormalObjectId))
+		(!IsA(node, List) && !rh_ship_has_names(&context->objects, node)))
 	{
 		context->failed = true;
 		return node;
@@ -254,9 +256,12 @@ ship_mutator(Node *node, void *arg)
 Node *
 rh_sendable_form(RhSendable *ship, Node *expr)
 {
-	ShipContext context = {ship, false};
-	Node	   *sent = ship_mutator(expr, &context);
+	ShipContext context = {.ship = ship, .objects = {.known = true}};
+	Node	   *sent;
 
+	if (OidIsValid(ship->relid))
+		context.objects.relids = list_make1_oid(ship->relid);
+	sent = ship_mutator(expr, &context);
 	return context.failed ? NULL : sent;
 }
 

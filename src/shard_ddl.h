@@ -65,6 +65,9 @@ extern List *rh_shard_deps_objects(Oid shell);
 
 /* The statements that make one object, and what it needs. */
 extern List *rh_shard_deps_of_object(Oid classid, Oid objid);
+
+/* .. what it needs without itself; *objects gets what they make, of ObjectAddress. */
+extern List *rh_shard_deps_of_needs(Oid classid, Oid objid, List **objects);
 extern List *rh_shard_ddl_schema(Oid shell, const RhPlacement *bucket);
 extern List *rh_shard_ddl_table(Oid shell, const RhPlacement *bucket);
 extern List *rh_shard_ddl_indexes(Oid shell, const RhPlacement *bucket, RhIndexSet set);

@@ -4,14 +4,17 @@
  *	  What a table needs on a node before it can be created there.
  *
  * pg_depend says what the table, its defaults, constraints, indexes, triggers
- * and statistics objects refer to; from there the walk goes on through
- * domains, composite types and functions.  Members of an extension stand for
- * the extension.  What SQL text can make again (schemas, enums, domains,
- * composite and range types, functions in SQL and PL/pgSQL, collations,
- * extensions) is created where it is missing; for anything else the node must
- * have it already, and the statement says so by name when it hasn't.  The
- * objects that were come by are the answer of rh_shard_deps_objects: those that
- * follow ALTER and DROP (ddl_objects.c).
+ * and statistics objects refer to; from there the walk goes on through what
+ * those depend on: an aggregate's functions, an operator class's operators, a
+ * text search configuration's dictionaries.  Members of an extension stand for
+ * the extension.  Each object is created where it is missing, after all that it
+ * needs.  The objects that were come by are the answer of
+ * rh_shard_deps_objects: those that follow ALTER and DROP (ddl_objects.c).
+ *
+ * A type brings with it what PostgreSQL looks up by type and does not record as
+ * a dependency of those who use it: its casts, operators and operator classes.
+ * They wait until what is being visited is complete, as they may need it, and
+ * are left out when a node cannot have them.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,8 +29,8 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
@@ -38,11 +41,17 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_transform.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_ts_config.h"
+#include "catalog/pg_ts_dict.h"
+#include "catalog/pg_ts_parser.h"
+#include "catalog/pg_ts_template.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -50,12 +59,15 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "src/node_functions.h"
+#include "src/object_image.h"
+#include "src/object_text.h"
 #include "src/objects.h"
 #include "src/reference.h"
 #include "src/shard_ddl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
+#include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
@@ -69,25 +81,14 @@ typedef struct Walk
 	ObjectAddresses *seen;		/* looked at already */
 	List	   *statements;		/* in the order in which they must run */
 	List	   *objects;		/* of ObjectAddress: what they make */
+	List	   *types;			/* OIDs: whose casts and operators are to come */
+	Oid			function;		/* whose dependencies are being visited, if any */
+	bool		is_trial;		/* rather than raise an error .. */
+	bool		failed;			/* .. say that a node cannot have it */
 } Walk;
 
 static void visit(Walk *walk, Oid classid, Oid objid);
-
-/*
- * Run statement on the node only where condition does not hold there.  Several
- * transfers may come to it at once: then one creates what the others find when
- * they have waited for it.
- */
-static void
-add_unless(Walk *walk, const char *exists, const char *statement)
-{
-	char	   *body = psprintf("BEGIN IF NOT (%s) THEN EXECUTE %s; END IF; "
-								"EXCEPTION WHEN unique_violation OR duplicate_schema OR duplicate_object "
-								"OR duplicate_function THEN NULL; END", exists,
-								quote_literal_cstr(statement));
-
-	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
-}
+static void visit_dependencies(Walk *walk, Oid classid, Oid objid);
 
 /* What asks for the objects, for messages. */
 static const char *
@@ -100,19 +101,35 @@ dependent(Walk *walk)
 											   get_rel_name(walk->shell)));
 }
 
-/* An error on the node, with the object's name, where the condition does not hold. */
+/*
+ * Make an object on the node where it is missing, with its parts, owner and
+ * privileges.  Several transfers may come to it at once: then one creates what
+ * the others find when they have waited for it.
+ */
 static void
-add_required(Walk *walk, const char *exists, const char *description)
+add_new(Walk *walk, const RhObjectImage *image, const char *create)
 {
-	char	   *message = psprintf("%s does not exist on this node", description);
-	char	   *hint = psprintf("%s depends on it, and it cannot be created from here: create it on the node first.",
+	StringInfoData body;
+	ListCell   *lc;
+	char	   *hint = psprintf("%s needs it: create it on the node first, as a role that may.",
 								dependent(walk));
-	char	   *body = psprintf("BEGIN IF NOT (%s) THEN RAISE EXCEPTION USING "
-								"ERRCODE = 'undefined_object', MESSAGE = %s, HINT = %s; "
-								"END IF; END", exists, quote_literal_cstr(message),
-								quote_literal_cstr(hint));
 
-	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
+	initStringInfo(&body);
+	appendStringInfo(&body, "BEGIN IF NOT (%s) THEN EXECUTE %s; ", rh_object_exists(image),
+					 quote_literal_cstr(create));
+	foreach(lc, rh_object_add_parts(image))
+		appendStringInfo(&body, "EXECUTE %s; ", quote_literal_cstr(lfirst(lc)));
+	appendStringInfo(&body, "%s END IF; "
+					 "EXCEPTION WHEN unique_violation OR duplicate_schema OR duplicate_object "
+					 "OR duplicate_function THEN NULL; "
+					 "WHEN insufficient_privilege THEN RAISE EXCEPTION USING "
+					 "ERRCODE = 'insufficient_privilege', MESSAGE = %s || SQLERRM, HINT = %s; END",
+					 rh_object_give(image),
+					 quote_literal_cstr(psprintf("cannot create %s %s on this node: ",
+												 asc_tolower(image->kind, strlen(image->kind)),
+												 rh_object_identity(image))),
+					 quote_literal_cstr(hint));
+	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body.data)));
 }
 
 /* An object that is on the node from here on. */
@@ -125,27 +142,19 @@ add_object(Walk *walk, Oid classid, Oid objid)
 	walk->objects = lappend(walk->objects, address);
 }
 
-/* "x IS NOT NULL" of one of the to_reg.. functions for a printed name. */
-static char *
-exists_as(const char *function, const char *name)
-{
-	return psprintf("pg_catalog.%s(%s) IS NOT NULL", function, quote_literal_cstr(name));
-}
-
 static void
 visit_schema(Walk *walk, Oid nspid)
 {
-	char	   *name = get_namespace_name(nspid);
+	RhObjectImage *image = rh_object_image(NamespaceRelationId, nspid);
 	const char *quoted;
 
-	if (name == NULL || nspid < FirstNormalObjectId)
+	if (image == NULL)
 		return;
 	add_object(walk, NamespaceRelationId, nspid);
-	quoted = quote_identifier(name);
+	quoted = quote_identifier(image->name);
+	add_new(walk, image, psprintf("CREATE SCHEMA %s", quoted));
 
 	/* of two grants at once one fails ("tuple concurrently updated"), and is not needed */
-	add_unless(walk, exists_as("to_regnamespace", quoted),
-			   psprintf("CREATE SCHEMA %s", quoted));
 	walk->statements = lappend(walk->statements,
 							   psprintf("DO $rh$ BEGIN IF pg_catalog.pg_has_role((SELECT nspowner FROM "
 										"pg_catalog.pg_namespace WHERE oid = %s::pg_catalog.regnamespace), 'USAGE') "
@@ -182,15 +191,15 @@ visit_extension(Walk *walk, Oid extension)
 	char	   *name = get_extension_name(extension);
 	Oid			nspid = extension_schema(extension);
 	char	   *schema = get_namespace_name(nspid);
+	RhObjectImage *image;
 
 	if (name == NULL)
 		return;
 	visit(walk, NamespaceRelationId, nspid);
 	add_object(walk, ExtensionRelationId, extension);
-	add_unless(walk, psprintf("EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = %s)",
-							  quote_literal_cstr(name)),
-			   psprintf("CREATE EXTENSION %s WITH SCHEMA %s CASCADE", quote_identifier(name),
-						quote_identifier(schema)));
+	image = rh_object_image(ExtensionRelationId, extension);
+	add_new(walk, image, psprintf("CREATE EXTENSION %s WITH SCHEMA %s CASCADE",
+								  quote_identifier(name), quote_identifier(schema)));
 }
 
 /* ------------------------------------------------------------------------
@@ -220,19 +229,6 @@ enum_labels(Oid type)
 	return buf.data;
 }
 
-/* Give a type to its owner, where the node has that role and lets us. */
-static void
-add_owner(Walk *walk, const char *kind, const char *name, Oid owner)
-{
-	char	   *current = psprintf("SELECT pg_catalog.pg_get_userbyid(typowner) FROM pg_catalog.pg_type "
-								   "WHERE oid = pg_catalog.to_regtype(%s)", quote_literal_cstr(name));
-	char	   *body = psprintf("BEGIN %s END",
-								rh_node_owner_statement(kind, name, current,
-														GetUserNameFromId(owner, false), false));
-
-	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
-}
-
 static void
 visit_enum(Walk *walk, Oid type, const char *name)
 {
@@ -240,8 +236,8 @@ visit_enum(Walk *walk, Oid type, const char *name)
 	char	   *same;
 	char	   *body;
 
-	add_unless(walk, exists_as("to_regtype", name),
-			   psprintf("CREATE TYPE %s AS ENUM (%s)", name, labels));
+	add_new(walk, rh_object_image(TypeRelationId, type),
+			psprintf("CREATE TYPE %s AS ENUM (%s)", name, labels));
 
 	/* an enum of that name with other labels would refuse rows later on */
 	same = psprintf("(SELECT pg_catalog.array_agg(enumlabel::pg_catalog.text ORDER BY enumsortorder) "
@@ -297,7 +293,7 @@ visit_domain(Walk *walk, Form_pg_type form, const char *name, const char *defaul
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
-	add_unless(walk, exists_as("to_regtype", name), buf.data);
+	add_new(walk, rh_object_image(TypeRelationId, form->oid), buf.data);
 }
 
 static void
@@ -306,6 +302,12 @@ visit_composite(Walk *walk, Form_pg_type form, const char *name)
 	Relation	rel = relation_open(form->typrelid, AccessShareLock);
 	StringInfoData buf;
 
+	if (rel->rd_rel->relkind != RELKIND_COMPOSITE_TYPE && walk->is_trial)
+	{
+		walk->failed = true;
+		relation_close(rel, AccessShareLock);
+		return;
+	}
 	if (rel->rd_rel->relkind != RELKIND_COMPOSITE_TYPE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -335,33 +337,37 @@ visit_composite(Walk *walk, Form_pg_type form, const char *name)
 	}
 	appendStringInfoChar(&buf, ')');
 	relation_close(rel, AccessShareLock);
-	add_unless(walk, exists_as("to_regtype", name), buf.data);
+	add_new(walk, rh_object_image(TypeRelationId, form->oid), buf.data);
 }
 
-static void
-visit_range(Walk *walk, Oid type, const char *name)
+/* Does a range type have a function that takes and returns it? */
+static bool
+has_canonical(Oid type)
 {
 	HeapTuple	tuple = SearchSysCache1(RANGETYPE, ObjectIdGetDatum(type));
-	Form_pg_range form;
-	bool		simple;
-	Oid			subtype;
+	bool		result;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for range type %u", type);
-	form = (Form_pg_range) GETSTRUCT(tuple);
-	subtype = form->rngsubtype;
-	simple = !OidIsValid(form->rngcanonical) && !OidIsValid(form->rngsubdiff) &&
-		form->rngcollation == get_typcollation(subtype) &&
-		form->rngsubopc == GetDefaultOpClass(subtype, BTREE_AM_OID);
+	result = OidIsValid(((Form_pg_range) GETSTRUCT(tuple))->rngcanonical);
 	ReleaseSysCache(tuple);
-	visit(walk, TypeRelationId, subtype);
-	if (simple)
-		add_unless(walk, exists_as("to_regtype", name),
-				   psprintf("CREATE TYPE %s AS RANGE (SUBTYPE = %s)", name,
-							format_type_extended(subtype, -1, FORMAT_TYPE_TYPEMOD_GIVEN |
-												 FORMAT_TYPE_FORCE_QUALIFY)));
-	else
-		add_required(walk, exists_as("to_regtype", name), psprintf("type %s", name));
+	return result;
+}
+
+/*
+ * A base or a range type.  Where functions that it needs take or return it, a
+ * shell stands for it until they are there.
+ */
+static void
+visit_by_text(Walk *walk, Oid type, const char *name, bool needs_shell)
+{
+	char	   *body = psprintf("BEGIN CREATE TYPE %s; EXCEPTION WHEN unique_violation OR "
+								"duplicate_object OR insufficient_privilege THEN NULL; END", name);
+
+	if (needs_shell)
+		walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
+	visit_dependencies(walk, TypeRelationId, type);
+	add_new(walk, rh_object_image(TypeRelationId, type), rh_object_text(TypeRelationId, type));
 }
 
 static void
@@ -407,22 +413,23 @@ visit_type(Walk *walk, Oid type)
 			visit_composite(walk, form, name);
 			break;
 		case TYPTYPE_RANGE:
-			visit_range(walk, type, name);
+			visit_by_text(walk, type, name, has_canonical(type));
 			break;
 		case TYPTYPE_MULTIRANGE:
 			visit(walk, TypeRelationId, get_multirange_range(type));
 			break;
 		default:
-			add_required(walk, exists_as("to_regtype", name), psprintf("type %s", name));
+			if (form->typisdefined)
+				visit_by_text(walk, type, name, form->typtype == TYPTYPE_BASE);
 			break;
 	}
-	if (strchr("edc", form->typtype) != NULL)
-		add_owner(walk, form->typtype == TYPTYPE_DOMAIN ? "DOMAIN" : "TYPE", name, form->typowner);
+	if (form->typtype != TYPTYPE_MULTIRANGE)
+		walk->types = lappend_oid(walk->types, type);
 	ReleaseSysCache(tuple);
 }
 
 /* ------------------------------------------------------------------------
- * Functions, collations, and what has no text
+ * Functions, collations, operators and the rest
  * ------------------------------------------------------------------------
  */
 
@@ -460,36 +467,60 @@ visit_dependencies(Walk *walk, Oid classid, Oid objid)
 	}
 }
 
+/*
+ * The types that a function takes and returns, which come before it.  A base
+ * type brings its input and output functions with it.
+ */
+static void
+visit_signature(Walk *walk, Oid function)
+{
+	Oid		   *types;
+	int			count;
+	Oid			result = get_func_signature(function, &types, &count);
+
+	visit(walk, TypeRelationId, result);
+	for (int i = 0; i < count; i++)
+		visit(walk, TypeRelationId, types[i]);
+}
+
 static void
 visit_function(Walk *walk, Oid function)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Form_pg_proc form;
+	Oid			outer = walk->function;
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
-	form = (Form_pg_proc) GETSTRUCT(tuple);
-	visit(walk, NamespaceRelationId, form->pronamespace);
-	visit(walk, TypeRelationId, form->prorettype);
-	for (int i = 0; i < form->pronargs; i++)
-		visit(walk, TypeRelationId, form->proargtypes.values[i]);
-	ReleaseSysCache(tuple);
-
+	walk->function = function;
 	visit_dependencies(walk, ProcedureRelationId, function);
+	walk->function = outer;
+	if (get_func_prokind(function) == PROKIND_AGGREGATE)
+	{
+		add_object(walk, ProcedureRelationId, function);
+		add_new(walk, rh_object_image(ProcedureRelationId, function),
+				rh_object_text(ProcedureRelationId, function));
+		return;
+	}
+	if (!rh_node_function_has_text(function))
+		return;					/* comes with its type */
 	add_object(walk, ProcedureRelationId, function);
-	if (rh_node_function_has_text(function))
-	{
-		/* what triggers call are the buckets' copies */
-		if (get_func_rettype(function) != TRIGGEROID)
-			walk->statements = lappend(walk->statements, rh_node_function_statement(function));
-	}
-	else
-	{
-		char	   *signature = rh_node_function_signature(function);
 
-		add_required(walk, exists_as("to_regprocedure", signature),
-					 psprintf("function %s", signature));
-	}
+	/* what triggers call are the buckets' copies */
+	if (get_func_rettype(function) != TRIGGEROID || !rh_node_function_has_copies(function))
+		walk->statements = lappend(walk->statements, rh_node_function_statement(function));
+}
+
+/* A function's text names tables and the like: a node has none of them. */
+static void
+visit_relation(Walk *walk, Oid relid)
+{
+	if (!OidIsValid(walk->function) || get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
+		return;
+	if (walk->is_trial)
+		walk->failed = true;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot create function \"%s\" on the nodes", get_func_name(walk->function)),
+				 errdetail("Its body uses relation \"%s\", which the nodes do not have under this name.",
+						   get_rel_name(relid))));
 }
 
 static void
@@ -523,18 +554,108 @@ visit_collation(Walk *walk, Oid collation)
 		appendStringInfo(&buf, ", LC_CTYPE = %s", quote_literal_cstr(TextDatumGetCString(datum)));
 	appendStringInfoChar(&buf, ')');
 	ReleaseSysCache(tuple);
-	add_unless(walk, exists_as("to_regcollation", name), buf.data);
+	add_new(walk, rh_object_image(CollationRelationId, collation), buf.data);
+}
+
+/* An object that CREATE makes as a whole, after what pg_depend says that it needs. */
+static void
+visit_plain(Walk *walk, Oid classid, Oid objid)
+{
+	visit_dependencies(walk, classid, objid);
+	add_object(walk, classid, objid);
+	add_new(walk, rh_object_image(classid, objid), rh_object_text(classid, objid));
 }
 
 static void
 visit_operator(Walk *walk, Oid operator)
 {
-	ObjectAddress address;
-	char	   *identity;
+	if (!OidIsValid(get_opcode(operator)))
+		return;					/* a shell */
+	visit_plain(walk, OperatorRelationId, operator);
+	visit(walk, OperatorRelationId, get_commutator(operator));
+	visit(walk, OperatorRelationId, get_negator(operator));
+}
 
-	ObjectAddressSet(address, OperatorRelationId, operator);
-	identity = getObjectIdentity(&address, false);
-	add_required(walk, exists_as("to_regoperator", identity), psprintf("operator %s", identity));
+/* Members of a family: all, or those of one type. */
+static void
+visit_members(Walk *walk, Oid family, Oid type)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_object_family_members(family))
+	{
+		RhFamilyMember *member = lfirst(lc);
+
+		if (OidIsValid(type) && member->left != type && member->right != type)
+			continue;
+		visit(walk, TypeRelationId, member->left);
+		visit(walk, TypeRelationId, member->right);
+		visit(walk, member->classid, member->objid);
+	}
+}
+
+static void
+visit_opclass(Walk *walk, Oid opclass)
+{
+	visit_members(walk, get_opclass_family(opclass), get_opclass_input_type(opclass));
+	visit_plain(walk, OperatorClassRelationId, opclass);
+}
+
+static void
+visit_family(Walk *walk, Oid family)
+{
+	visit_members(walk, family, InvalidOid);
+	visit_plain(walk, OperatorFamilyRelationId, family);
+}
+
+/* What a kind of object asks for before it is made. */
+static void
+visit_kind(Walk *walk, Oid classid, Oid objid)
+{
+	switch (classid)
+	{
+		case ExtensionRelationId:
+			visit_extension(walk, objid);
+			break;
+		case NamespaceRelationId:
+			visit_schema(walk, objid);
+			break;
+		case TypeRelationId:
+			visit_type(walk, objid);
+			break;
+		case ProcedureRelationId:
+			visit_function(walk, objid);
+			break;
+		case CollationRelationId:
+			visit_collation(walk, objid);
+			break;
+		case OperatorRelationId:
+			visit_operator(walk, objid);
+			break;
+		case OperatorClassRelationId:
+			visit_opclass(walk, objid);
+			break;
+		case OperatorFamilyRelationId:
+			visit_family(walk, objid);
+			break;
+		case ConstraintRelationId:
+			visit_dependencies(walk, classid, objid);
+			break;
+		case RelationRelationId:
+			visit_relation(walk, objid);
+			break;
+		case TSParserRelationId:
+		case TSTemplateRelationId:
+		case TSDictionaryRelationId:
+		case TSConfigRelationId:
+		case CastRelationId:
+		case TransformRelationId:
+		case LanguageRelationId:
+			visit_plain(walk, classid, objid);
+			break;
+		default:
+			break;
+	}
 }
 
 /*
@@ -552,26 +673,96 @@ visit(Walk *walk, Oid classid, Oid objid)
 	ObjectAddressSet(address, classid, objid);
 	if (object_address_present(&address, walk->seen))
 		return;
-	add_exact_object_address(&address, walk->seen);
-
-	extension = getExtensionOfObject(classid, objid);
+	extension = classid == RelationRelationId ? InvalidOid : getExtensionOfObject(classid, objid);
+	if (classid == ProcedureRelationId && !OidIsValid(extension))
+	{
+		visit_signature(walk, objid);
+		if (object_address_present(&address, walk->seen))
+			return;				/* its type has made it */
+	}
+	if (classid != RelationRelationId)
+		add_exact_object_address(&address, walk->seen);
 	if (OidIsValid(extension))
-		visit_extension(walk, extension);
-	else if (classid == ExtensionRelationId)
-		visit_extension(walk, objid);
-	else if (classid == NamespaceRelationId)
-		visit_schema(walk, objid);
-	else if (classid == TypeRelationId)
-		visit_type(walk, objid);
-	else if (classid == ProcedureRelationId)
-		visit_function(walk, objid);
-	else if (classid == CollationRelationId)
-		visit_collation(walk, objid);
-	else if (classid == OperatorRelationId)
-		visit_operator(walk, objid);
-	else if (classid == ConstraintRelationId)
-		visit_dependencies(walk, classid, objid);
+		visit(walk, ExtensionRelationId, extension);
+	else
+		visit_kind(walk, classid, objid);
 }
+
+/* ------------------------------------------------------------------------
+ * What types bring with them
+ * ------------------------------------------------------------------------
+ */
+
+/* The casts, operators and operator classes of a type. */
+static List *
+type_company(Oid type)
+{
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *found = NIL;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(TypeRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(type));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress *address;
+
+		if (form->classid != CastRelationId && form->classid != OperatorRelationId &&
+			form->classid != OperatorClassRelationId)
+			continue;
+		address = palloc(sizeof(ObjectAddress));
+		ObjectAddressSet(*address, form->classid, form->objid);
+		found = lappend(found, address);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/* Can a node have an object with all that it needs? */
+static bool
+is_possible(const ObjectAddress *address)
+{
+	Walk		trial = {.seen = new_object_addresses(), .is_trial = true};
+
+	visit(&trial, address->classId, address->objectId);
+	free_object_addresses(trial.seen);
+	return !trial.failed;
+}
+
+/* Visit what the types visited so far bring with them, and those that come with it. */
+static void
+visit_company(Walk *walk)
+{
+	while (walk->types != NIL)
+	{
+		Oid			type = linitial_oid(walk->types);
+		ListCell   *lc;
+
+		walk->types = list_delete_first(walk->types);
+		foreach(lc, type_company(type))
+		{
+			ObjectAddress *address = lfirst(lc);
+
+			if (!object_address_present(address, walk->seen) &&
+				!OidIsValid(getExtensionOfObject(address->classId, address->objectId)) &&
+				!rh_node_object_is_part(address->classId, address->objectId) &&
+				is_possible(address))
+				visit(walk, address->classId, address->objectId);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Tables
+ * ------------------------------------------------------------------------
+ */
 
 /* The OIDs of a catalog's rows that hang on a relation, by an index on it. */
 static void
@@ -599,6 +790,23 @@ visit_parts(Walk *walk, Oid catalogid, AttrNumber relcolumn, Oid indexid, AttrNu
 	foreach(lc, oids)
 		visit_dependencies(walk, catalogid == IndexRelationId ? RelationRelationId : catalogid,
 						   lfirst_oid(lc));
+}
+
+/*
+ * The configurations that the server's own triggers for text search columns
+ * name in an argument.
+ */
+static void
+visit_trigger_configurations(Walk *walk, Relation rel)
+{
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger->tgfoid == F_TSVECTOR_UPDATE_TRIGGER && trigger->tgnargs > 1)
+			visit(walk, TSConfigRelationId,
+				  get_ts_config_oid(stringToQualifiedNameList(trigger->tgargs[1]), true));
+	}
 }
 
 /* All that a table needs, in the order of its making. */
@@ -636,6 +844,9 @@ walk_table(Walk *walk, Oid shell)
 					PolicyPolrelidPolnameIndexId, Anum_pg_policy_oid, shell);
 	foreach(lc, RelationGetStatExtList(rel))
 		visit_dependencies(walk, StatisticExtRelationId, lfirst_oid(lc));
+	if (!rh_reference_is(shell))
+		visit_trigger_configurations(walk, rel);
+	visit_company(walk);
 	PopOverrideSearchPath();
 	free_object_addresses(walk->seen);
 	relation_close(rel, AccessShareLock);
@@ -676,12 +887,33 @@ rh_shard_deps_of_object(Oid classid, Oid objid)
 
 	PushOverrideSearchPath(&path);
 	visit(&walk, classid, objid);
+	visit_company(&walk);
 	PopOverrideSearchPath();
 	free_object_addresses(walk.seen);
 	return walk.statements;
 }
 
-/* Looks at functions and types of an expression; in the walker's form. */
+List *
+rh_shard_deps_of_needs(Oid classid, Oid objid, List **objects)
+{
+	OverrideSearchPath path = {NIL, true, false, 0};
+	Walk		walk = {.seen = new_object_addresses()};
+	ObjectAddress self;
+
+	ObjectAddressSet(self, classid, objid);
+	add_exact_object_address(&self, walk.seen);
+	PushOverrideSearchPath(&path);
+	visit_dependencies(&walk, classid, objid);
+	if (classid == OperatorFamilyRelationId)
+		visit_members(&walk, objid, InvalidOid);
+	visit_company(&walk);
+	PopOverrideSearchPath();
+	free_object_addresses(walk.seen);
+	*objects = walk.objects;
+	return walk.statements;
+}
+
+/* Looks at what an expression names; in the walker's form. */
 static bool
 visit_function_of_expr(Oid function, void *context)
 {
@@ -695,6 +927,15 @@ visit_expression(Node *node, void *context)
 	if (node == NULL)
 		return false;
 	check_functions_in_node(node, visit_function_of_expr, context);
+	if (IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr))
+		visit(context, OperatorRelationId, ((OpExpr *) node)->opno);
+	else if (IsA(node, ScalarArrayOpExpr))
+		visit(context, OperatorRelationId, ((ScalarArrayOpExpr *) node)->opno);
+	else if (IsA(node, CollateExpr))
+		visit(context, CollationRelationId, ((CollateExpr *) node)->collOid);
+	else if (IsA(node, Const) && ((Const *) node)->consttype == REGCONFIGOID &&
+			 !((Const *) node)->constisnull)
+		visit(context, TSConfigRelationId, DatumGetObjectId(((Const *) node)->constvalue));
 	if (IsA(node, Const) || IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
 		IsA(node, CoerceToDomain) || IsA(node, ArrayCoerceExpr) || IsA(node, RowExpr))
 		visit(context, TypeRelationId, exprType(node));
@@ -705,11 +946,11 @@ List *
 rh_shard_ddl_expression_dependencies(Oid shell, Node *expr)
 {
 	OverrideSearchPath path = {NIL, true, false, 0};
-	Walk		walk = {shell, NULL, NIL};
+	Walk		walk = {.shell = shell, .seen = new_object_addresses()};
 
-	walk.seen = new_object_addresses();
 	PushOverrideSearchPath(&path);
 	(void) visit_expression(expr, &walk);
+	visit_company(&walk);
 	PopOverrideSearchPath();
 	free_object_addresses(walk.seen);
 	return walk.statements;

@@ -28,10 +28,10 @@
 #include "shmem/map.h"
 #include "src/classify.h"
 #include "src/keytie.h"
-#include "src/objects.h"
 #include "src/partition.h"
 #include "src/reg_types.h"
 #include "src/ship.h"
+#include "src/ship_objects.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -51,8 +51,7 @@ typedef struct ShipContext
 	bool		constants;		/* constants here become parameters */
 	bool		constants_in_quals; /* only those in conditions do */
 	List	   *params;			/* of int: paramids already in values, or 0 */
-	List	   *extensions;		/* of oid: those that the tables need */
-	bool		extensions_known;
+	RhShipObjects objects;		/* what nodes have */
 } ShipContext;
 
 /* What classify_walker carries. */
@@ -133,78 +132,18 @@ reads_session(Oid funcid)
 	return reads;
 }
 
-/* The extensions that the types of the tables' columns belong to. */
-static List *
-needed_extensions(Query *query)
-{
-	List	   *extensions = NIL;
-	ListCell   *lc;
-
-	foreach(lc, rh_classify_relations(query))
-	{
-		Oid			relid = ((RangeTblEntry *) lfirst(lc))->relid;
-		Relation	rel;
-		RhTable		table;
-
-		if (!rh_map_table(relid, &table))
-			continue;
-		rel = table_open(relid, NoLock);
-		for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-		{
-			Oid			type = TupleDescAttr(RelationGetDescr(rel), i)->atttypid;
-			Oid			element = get_element_type(type);
-			Oid			extension;
-
-			if (!OidIsValid(type))
-				continue;		/* of a dropped column */
-			type = getBaseType(OidIsValid(element) ? element : type);
-			if (type < FirstNormalObjectId)
-				continue;
-			extension = getExtensionOfObject(TypeRelationId, type);
-			if (OidIsValid(extension))
-				extensions = list_append_unique_oid(extensions, extension);
-		}
-		table_close(rel, NoLock);
-	}
-	return extensions;
-}
-
-/* The distributed tables of a statement. */
-static List *
-distributed_tables(Query *query)
-{
-	List	   *relids = NIL;
-	ListCell   *lc;
-
-	foreach(lc, rh_classify_relations(query))
-	{
-		Oid			relid = ((RangeTblEntry *) lfirst(lc))->relid;
-		RhTable		table;
-
-		if (rh_map_table(relid, &table))
-			relids = list_append_unique_oid(relids, relid);
-	}
-	return relids;
-}
-
 /*
- * A function of the user is on the worker when it came with an extension that
- * the tables need, or is in rehouse.objects because of them, or by itself.  Of
- * the latter only what is immutable gives the same there: others may look at
- * tables and settings.
+ * Of the user's functions that nodes have because of the tables, or by
+ * themselves, only what is immutable gives the same there: others may look at
+ * tables and settings.  What comes with an extension that the tables need is
+ * taken for the same.
  */
 static bool
 is_shipped_function(ShipContext *context, Oid funcid)
 {
-	Oid			extension = getExtensionOfObject(ProcedureRelationId, funcid);
-
-	if (!OidIsValid(extension))
-		return func_volatile(funcid) == PROVOLATILE_IMMUTABLE &&
-			rh_objects_function_is_on_nodes(funcid, distributed_tables(llast(context->queries)));
-	if (!context->extensions_known)
-		context->extensions = needed_extensions(llast(context->queries));
-	context->extensions_known = true;
-	return list_member_oid(context->extensions, extension);
+	return (func_volatile(funcid) == PROVOLATILE_IMMUTABLE ||
+			OidIsValid(getExtensionOfObject(ProcedureRelationId, funcid))) &&
+		rh_ship_has_object(&context->objects, ProcedureRelationId, funcid);
 }
 
 static bool
@@ -275,10 +214,12 @@ classify_node(Node *node, Classification *found)
 			{
 				Const	   *constant = (Const *) node;
 
-				if (is_table_type(constant->consttype) ||
-					(rh_is_reg_type(constant->consttype) && !constant->constisnull &&
-					 DatumGetObjectId(constant->constvalue) >= FirstNormalObjectId))
+				if (is_table_type(constant->consttype))
 					*flags |= HAS_LOCAL | HAS_UNSHIPPABLE;
+				else if (rh_is_reg_type(constant->consttype) && !constant->constisnull &&
+						 DatumGetObjectId(constant->constvalue) >= FirstNormalObjectId)
+					*flags |= rh_ship_has_named(&found->context->objects, constant) ?
+						HAS_LOCAL : HAS_LOCAL | HAS_UNSHIPPABLE;
 				break;
 			}
 		case T_SQLValueFunction:
@@ -306,6 +247,8 @@ classify_node(Node *node, Classification *found)
 		default:
 			break;
 	}
+	if (!rh_ship_has_names(&found->context->objects, node))
+		*flags |= HAS_LOCAL | HAS_UNSHIPPABLE;
 	(void) check_functions_in_node(node, classify_function, found);
 }
 
@@ -527,6 +470,23 @@ ship_length_coercion(FuncExpr *func, ShipContext *context)
 	return (Node *) result;
 }
 
+/*
+ * Can the expression's value be sent in its place?  What an OID constant names
+ * is sent by name, in the text, and a type that the node lacks cannot be named.
+ */
+static bool
+is_sendable(ShipContext *context, Node *node)
+{
+	return !(IsA(node, Const) && rh_is_reg_type(exprType(node))) &&
+		rh_ship_has_type(&context->objects, exprType(node));
+}
+
+static void
+refuse(ShipContext *context)
+{
+	context->shipment->reason = "it has an expression that can only be evaluated on the coordinator";
+}
+
 static Node *
 ship_mutator(Node *node, ShipContext *context)
 {
@@ -536,7 +496,8 @@ ship_mutator(Node *node, ShipContext *context)
 		return NULL;
 	if (IsA(node, Query))
 		return (Node *) ship_subquery((Query *) node, context);
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN &&
+		is_sendable(context, node))
 		return add_value(context, node);
 	if (IsA(node, Const) && context->constants && is_plain_constant(node))
 		return add_value(context, node);
@@ -562,6 +523,9 @@ ship_mutator(Node *node, ShipContext *context)
 		return (Node *) cte;
 	}
 
+	if (IsA(node, SortGroupClause) && !rh_ship_has_names(&context->objects, node))
+		refuse(context);
+
 	/* lists, target entries, join trees: look inside */
 	switch (nodeTag(node))
 	{
@@ -585,21 +549,21 @@ ship_mutator(Node *node, ShipContext *context)
 
 	(void) classify_walker(node, &found);
 	if ((found.flags & (HAS_COLUMNS | HAS_LOCAL)) == HAS_LOCAL &&
-		((found.flags & HAS_VOLATILE) == 0 || context->once))
+		((found.flags & HAS_VOLATILE) == 0 || context->once) && is_sendable(context, node))
 		return add_value(context, node);
 
 	/* what stays must be the same there; look at this node alone */
 	found.flags = 0;
 	classify_node(node, &found);
 	if (found.flags & HAS_UNSHIPPABLE)
-		context->shipment->reason = "it has an expression that can only be evaluated on the coordinator";
+		refuse(context);
 	return expression_tree_mutator(node, ship_mutator, context);
 }
 
 bool
 rh_ship_query(Query *query, RhShipment *shipment)
 {
-	ShipContext context = {.shipment = shipment};
+	ShipContext context = {.shipment = shipment, .objects = {.query = query}};
 
 	memset(shipment, 0, sizeof(RhShipment));
 	if (wants_parameters(query))

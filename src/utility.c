@@ -106,6 +106,10 @@ is_watched(Node *statement)
 		case T_AlterOwnerStmt:
 		case T_AlterDomainStmt:
 		case T_AlterTypeStmt:
+		case T_AlterOperatorStmt:
+		case T_AlterOpFamilyStmt:
+		case T_AlterTSDictionaryStmt:
+		case T_AlterTSConfigurationStmt:
 		case T_AlterEnumStmt:
 		case T_AlterFunctionStmt:
 		case T_CreateFunctionStmt:
@@ -124,6 +128,8 @@ is_watched(Node *statement)
 		case T_AlterExtensionStmt:
 			/* our own update finds a catalog that is not readable before it */
 			return strcmp(((AlterExtensionStmt *) statement)->extname, "rehouse") != 0;
+		case T_DefineStmt:
+			return ((DefineStmt *) statement)->replace;
 		default:
 			return false;
 	}
