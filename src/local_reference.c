@@ -23,8 +23,13 @@
  * locked while the local table is looked at by a new snapshot.  Hence a change
  * in such a group never commits by itself on its node.
  *
- * A report is believed only in so far as it does no harm: before a cascade the
- * key must have gone, since whoever owns a shard could make it say anything.
+ * Whoever has a trigger on some shard could make it report anything.  So a
+ * cascade needs a role that could have changed the row itself, or a key that has
+ * gone.  It need not have gone: another row of the statement may have got it.
+ *
+ * A deferred trigger of a user's on a shard would change rows at PREPARE, when
+ * nothing can be done about it here any more; so where there are any, they fire
+ * before (SET CONSTRAINTS ALL IMMEDIATE).
  *
  *-------------------------------------------------------------------------
  */
@@ -47,6 +52,8 @@
 #include "src/rehouse.h"
 #include "src/set_constraints.h"
 #include "src/wire.h"
+#include "src/xact.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -54,6 +61,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -79,6 +87,7 @@ static ExecutorFinish_hook_type prev_ExecutorFinish = NULL;
 
 /* The groups with a table that a local one references; found again when foreign keys change. */
 static List *referenced_groups = NIL;
+static List *deferring_groups = NIL;	/* those with deferrable triggers of the user's */
 static uint64 groups_version = 0;	/* of the map; 0: not known */
 
 static void
@@ -87,44 +96,70 @@ forget_groups(Datum arg, int cacheid, uint32 hashvalue)
 	groups_version = 0;
 }
 
+/* What a constraint makes of its table's group. */
+static void
+note_group(Form_pg_constraint form)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	RhTable		table;
+
+	if (form->contype == CONSTRAINT_FOREIGN &&
+		rh_local_reference_between(form->conrelid, form->confrelid) &&
+		rh_map_table(form->confrelid, &table))
+		referenced_groups = list_append_unique_int(referenced_groups, table.colocation_id);
+	else if (form->contype == CONSTRAINT_TRIGGER && form->condeferrable &&
+			 rh_map_table(form->conrelid, &table) && table.kind == RH_KIND_HASH)
+		deferring_groups = list_append_unique_int(deferring_groups, table.colocation_id);
+	MemoryContextSwitchTo(old);
+}
+
 static void
 find_groups(void)
 {
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
-	MemoryContext old;
 	HeapTuple	tuple;
 
 	list_free(referenced_groups);
-	referenced_groups = NIL;
+	list_free(deferring_groups);
+	referenced_groups = deferring_groups = NIL;
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-		RhTable		table;
-
-		if (form->contype != CONSTRAINT_FOREIGN ||
-			!rh_local_reference_between(form->conrelid, form->confrelid) ||
-			!rh_map_table(form->confrelid, &table))
-			continue;
-		old = MemoryContextSwitchTo(TopMemoryContext);
-		referenced_groups = list_append_unique_int(referenced_groups, table.colocation_id);
-		MemoryContextSwitchTo(old);
-	}
+		note_group((Form_pg_constraint) GETSTRUCT(tuple));
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+}
+
+static void
+know_groups(void)
+{
+	uint64		version = rh_map_version();
+
+	if (groups_version == version && version != 0)
+		return;
+	groups_version = version;	/* an invalidation meanwhile counts */
+	find_groups();
 }
 
 bool
 rh_local_reference_in_group(int32 colocation_id)
 {
-	uint64		version = rh_map_version();
-
-	if (groups_version != version || version == 0)
-	{
-		groups_version = version;	/* an invalidation meanwhile counts */
-		find_groups();
-	}
+	know_groups();
 	return list_member_int(referenced_groups, colocation_id);
+}
+
+/* May triggers fire on a node at the end of the transaction, and report? */
+static bool
+may_report_at_end(void)
+{
+	ListCell   *lc;
+
+	if (!rh_xact_wrote_nodes())
+		return false;
+	know_groups();
+	foreach(lc, deferring_groups)
+		if (list_member_int(referenced_groups, lfirst_int(lc)))
+			return true;
+	return false;
 }
 
 /* ------------------------------------------------------------------------
@@ -288,6 +323,36 @@ is_cascade(Trigger *trigger)
 	}
 }
 
+/*
+ * Is a report to be believed as it stands?  The role in force may do to any row
+ * what it says has been done to one.
+ */
+static bool
+is_trusted(const Report *report, Oid relid)
+{
+	AclMode		needed = report->new_key != NULL ? ACL_UPDATE : ACL_DELETE;
+
+	return pg_class_aclcheck(relid, GetUserId(), needed) == ACLCHECK_OK &&
+		check_enable_rls(relid, GetUserId(), true) == RLS_NONE;
+}
+
+/* What the report says must have happened, or nothing happens. */
+static void
+cascade(Report *report, KeyChange *change, Trigger *trigger)
+{
+	if (!is_trusted(report, RelationGetRelid(change->rel)) && key_exists(change))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot apply a change of distributed table \"%s\" to local table \"%s\"",
+						RelationGetRelationName(change->rel), get_rel_name(trigger->tgconstrrelid)),
+				 errdetail("The key that is said to have gone is there, and role \"%s\" may not change all rows of \"%s\" itself.",
+						   GetUserNameFromId(GetUserId(), false),
+						   RelationGetRelationName(change->rel)),
+				 errhint("Change one row with each statement, or distribute \"%s\".",
+						 get_rel_name(trigger->tgconstrrelid))));
+	call_trigger(change, trigger);
+}
+
 /* Is this the trigger that a report is for? */
 static bool
 is_wanted(Trigger *trigger, Report *report)
@@ -329,7 +394,9 @@ fire(Report *report, bool may_defer)
 			continue;
 		if (may_defer && trigger->tgdeferrable && rh_set_constraints_deferred(report->constraint))
 			now = false;
-		else if (!is_cascade(trigger) || !key_exists(&change))
+		else if (is_cascade(trigger))
+			cascade(report, &change, trigger);
+		else
 			call_trigger(&change, trigger);
 	}
 	ExecDropSingleTupleTableSlot(change.old_slot);
@@ -403,21 +470,34 @@ rh_ExecutorFinish(QueryDesc *queryDesc)
 		fire_reports();
 }
 
+/*
+ * The last checks of the transaction.  What they cascade to may have triggers
+ * that change distributed tables once more.
+ */
+static void
+check_at_end(void)
+{
+	for (;;)
+	{
+		List	   *list;
+
+		if (may_report_at_end())
+			rh_set_constraints_immediate_on_nodes();
+		list = list_concat(reports, deferred);
+		reports = deferred = NIL;
+		if (list == NIL)
+			break;
+		PushActiveSnapshot(GetTransactionSnapshot());
+		fire_all(list, false);
+		PopActiveSnapshot();
+	}
+}
+
 static void
 at_xact_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_PRE_COMMIT)
-	{
-		List	   *list = list_concat(reports, deferred);
-
-		reports = deferred = NIL;
-		if (list != NIL)
-		{
-			PushActiveSnapshot(GetTransactionSnapshot());
-			fire_all(list, false);
-			PopActiveSnapshot();
-		}
-	}
+		check_at_end();
 	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
 		reports = deferred = NIL;
 }

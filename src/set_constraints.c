@@ -185,6 +185,20 @@ send_to_joined(const ConstraintMode *mode)
 	}
 }
 
+void
+rh_set_constraints_immediate_on_nodes(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &rh_conns)
+	{
+		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
+
+		if (conn->xact_depth > 0 && conn->changed)
+			(void) rh_conn_exec(conn, RH_READ, "SET CONSTRAINTS ALL IMMEDIATE");
+	}
+}
+
 List *
 rh_set_constraints_due(int32 node_id, int level)
 {

@@ -24,6 +24,9 @@ extern void rh_set_constraints(ConstraintsSetStmt *statement);
  */
 extern List *rh_set_constraints_due(int32 node_id, int level);
 
+/* Let the nodes that have been changed check and fire now what they have deferred. */
+extern void rh_set_constraints_immediate_on_nodes(void);
+
 /* Is a constraint deferred now, by the statements of this transaction or from the start? */
 extern bool rh_set_constraints_deferred(Oid constraint);
 

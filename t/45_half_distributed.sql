@@ -1,6 +1,6 @@
 -- Half distributed: a local table references a distributed one, in every form.  What happens to
 -- referenced rows on the nodes is checked against the local table here, or cascades to it.
-SELECT plan(76);
+SELECT plan(82);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -83,10 +83,49 @@ DELETE FROM p WHERE k = 10;
 ROLLBACK TO a;
 COMMIT;
 SELECT is((SELECT count(*)::int FROM loc WHERE k = 10), 1, 'ROLLBACK TO');
+-- keys that pass from row to row in one statement
+CREATE TABLE steps (k int, n int, PRIMARY KEY (k, n));
+CREATE TABLE on_steps (k int, n int, w text, FOREIGN KEY (k, n) REFERENCES steps ON DELETE CASCADE ON UPDATE CASCADE);
+SELECT create_distributed_table('steps', 'k', colocate_with => 's');
+INSERT INTO steps VALUES (1, 3), (1, 2), (1, 1);
+INSERT INTO on_steps VALUES (1, 1, 'a'), (1, 2, 'b'), (1, 3, 'c');
+UPDATE steps SET n = n + 1 WHERE k = 1;
+SELECT results_eq('SELECT w, n FROM on_steps ORDER BY 1', $$VALUES ('a', 2), ('b', 3), ('c', 4)$$, 'each follows its own row');
+-- a role that may change the table, and does not own it
+CREATE ROLE user_45 LOGIN;
+SELECT t.exec_on_node(n, 'CREATE ROLE user_45 LOGIN') FROM generate_series(1, 2) n;
+GRANT SELECT, UPDATE, DELETE ON steps TO user_45;
+GRANT INSERT ON p TO user_45;
+SET ROLE user_45;
+DELETE FROM steps WHERE k = 1 AND n = 2;
+UPDATE steps SET n = 9 WHERE n = 3;
+RESET ROLE;
+SELECT results_eq('SELECT w, n FROM on_steps ORDER BY 1', $$VALUES ('b', 9), ('c', 4)$$, 'cascades of who may change the referenced table');
+-- what a deferred trigger of a shard does, it does before the transaction is decided
+CREATE TABLE last_steps (k int PRIMARY KEY);
+SELECT create_distributed_table('last_steps', 'k', colocate_with => 's');
+CREATE FUNCTION clear() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM steps WHERE k = new.k; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER clear AFTER INSERT ON last_steps DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION clear();
+INSERT INTO last_steps VALUES (1);
+SELECT is_empty('SELECT * FROM steps', 'a deferred trigger has deleted the row');
+SELECT is_empty('SELECT * FROM on_steps', 'and the row that references it has gone too');
+ALTER TABLE on_steps DROP CONSTRAINT on_steps_k_n_fkey, ADD FOREIGN KEY (k, n) REFERENCES steps;
+INSERT INTO steps VALUES (2, 2);
+INSERT INTO on_steps VALUES (2, 2, 'kept');
+\set ON_ERROR_STOP 0
+INSERT INTO last_steps VALUES (2);
+\set at_commit :LAST_ERROR_SQLSTATE
+\set ON_ERROR_STOP 1
+SELECT is(:'at_commit'::text, '23503', 'a row that must not go, at COMMIT');
+SELECT results_eq('SELECT k FROM steps', 'VALUES (2)');
+DROP TABLE on_steps, last_steps, steps;
+
 -- who owns a shard can make it say anything, but not delete rows of others
 SELECT t.exec_on_node(s.server, format('CREATE FUNCTION %I.lie() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE INFO USING ERRCODE = ''RHREF'', MESSAGE = ''%s'', DETAIL = ''{10,2}''; RETURN NULL; END $f$;
         CREATE TRIGGER lie AFTER INSERT ON %I.p FOR EACH ROW EXECUTE FUNCTION %I.lie()', schema_name, (SELECT oid FROM pg_constraint WHERE conname = 'fk'), schema_name, schema_name)) FROM t.shard_rows('p') s;
-SELECT lives_ok('INSERT INTO p VALUES (13, 13)');
+SET ROLE user_45;
+SELECT throws_ok('INSERT INTO p VALUES (13, 13)', '0A000');
+RESET ROLE;
 SELECT is((SELECT count(*)::int FROM loc WHERE k = 10), 1, 'a report of what has not happened is of no effect');
 SELECT t.exec_on_node(s.server, format('DROP FUNCTION %I.lie() CASCADE', schema_name)) FROM t.shard_rows('p') s;
 
@@ -214,7 +253,7 @@ SELECT lives_ok('DELETE FROM s WHERE k = 17');
 SELECT lives_ok('DROP TABLE s, p, more.l, last CASCADE');
 CALL t.wait_clean();
 SELECT is_empty('SELECT t.leftovers()', 'nothing left on any node');
-SELECT t.exec_on_node(n, 'DROP OWNED BY owner_45; DROP ROLE owner_45') FROM generate_series(1, 2) n;
-DROP OWNED BY owner_45;
-DROP ROLE owner_45;
+SELECT t.exec_on_node(n, 'DROP OWNED BY owner_45, user_45; DROP ROLE owner_45, user_45') FROM generate_series(1, 2) n;
+DROP OWNED BY owner_45, user_45;
+DROP ROLE owner_45, user_45;
 SELECT finish();
