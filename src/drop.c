@@ -23,6 +23,8 @@
 #include "src/ddl_guard.h"
 #include "src/drop.h"
 #include "src/names.h"
+#include "src/reference_keys.h"
+#include "src/rehouse.h"
 #include "src/shard_ddl.h"
 #include "src/transfer_lock.h"
 #include "utils/builtins.h"
@@ -224,6 +226,8 @@ rh_truncate_shards(List *relids)
 		if (!rh_map_table(relid, &table))
 			continue;
 		count = rh_gate_route_all(table.colocation_id, &placements);
+		if (table.kind == RH_KIND_REFERENCE)
+			rh_reference_prepare_truncate(relid, placements, count);
 		for (int i = 0; i < count; i++)
 		{
 			NodeShards *entry = shards_on(&nodes, placements[i].node_id);

@@ -108,9 +108,14 @@ old_schemas(int32 node_id)
 	return list.data;
 }
 
+/* Foreign keys that refuse DELETE, UPDATE of what they reference, and TRUNCATE. */
+#define REFUSES_DELETE " AND c.confdeltype IN ('a', 'r')"
+#define REFUSES_UPDATE " AND c.confupdtype IN ('a', 'r')"
+#define REFUSES_TRUNCATE ""
+
 /* Does an old copy on a node still have a foreign key to the table that refuses changes? */
 static bool
-has_old_keys(Relation rel, const RhPlacement *copy, bool is_delete)
+has_old_keys(Relation rel, const RhPlacement *copy, const char *refuses)
 {
 	RhStatement statement = {0};
 	char	   *schemas = old_schemas(copy->node_id);
@@ -124,9 +129,9 @@ has_old_keys(Relation rel, const RhPlacement *copy, bool is_delete)
 							 " JOIN pg_catalog.pg_class r ON r.oid = c.conrelid"
 							 " JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace"
 							 " WHERE c.contype = 'f' AND c.confrelid = %s::pg_catalog.regclass"
-							 " AND c.%s IN ('a', 'r') AND n.nspname IN (%s)",
-							 quote_literal_cstr(rh_reference_copy_name(rel, copy)),
-							 is_delete ? "confdeltype" : "confupdtype", schemas);
+							 "%s AND n.nspname IN (%s)",
+							 quote_literal_cstr(rh_reference_copy_name(rel, copy)), refuses,
+							 schemas);
 	statement.access = RH_READ;
 	stream = rh_stream_start(rh_conn_get(copy->node_id), &statement);
 	while (rh_stream_next(stream, &row))
@@ -141,20 +146,20 @@ has_old_keys(Relation rel, const RhPlacement *copy, bool is_delete)
  * and we wait for that; if we use them ourselves, in vain.
  */
 static void
-wait_for_old_copies(const RhReferenceBatch *batch, bool is_delete)
+wait_for_old_copies(Relation rel, const RhPlacement *copies, int count, const char *refuses)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), OLD_COPIES_WAIT_MS);
 
-	for (int i = 0; i < batch->copy_count; i++)
-		while (has_old_keys(batch->rel, &batch->copies[i], is_delete))
+	for (int i = 0; i < count; i++)
+		while (has_old_keys(rel, &copies[i], refuses))
 		{
 			if (GetCurrentTimestamp() >= deadline)
 				ereport(ERROR,
 						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						 errmsg("could not change reference table \"%s\" because a bucket that references it was moved by a concurrent transaction",
-								RelationGetRelationName(batch->rel)),
+								RelationGetRelationName(rel)),
 						 errdetail("The bucket's old copy on node %d is still in use.",
-								   batch->copies[i].node_id),
+								   copies[i].node_id),
 						 errhint("The transaction might succeed if retried.")));
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20,
 							 PG_WAIT_EXTENSION);
@@ -169,5 +174,16 @@ rh_reference_prepare_keys(const RhReferenceBatch *batch, bool is_delete)
 	if (!rh_reference_has_node_keys(batch->rel))
 		return;
 	take_referencing_gates(batch->rel);
-	wait_for_old_copies(batch, is_delete);
+	wait_for_old_copies(batch->rel, batch->copies, batch->copy_count,
+						is_delete ? REFUSES_DELETE : REFUSES_UPDATE);
+}
+
+void
+rh_reference_prepare_truncate(Oid relid, const RhPlacement *copies, int count)
+{
+	Relation	rel = table_open(relid, NoLock);
+
+	if (rh_reference_has_node_keys(rel))
+		wait_for_old_copies(rel, copies, count, REFUSES_TRUNCATE);
+	table_close(rel, NoLock);
 }

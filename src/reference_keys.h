@@ -25,4 +25,7 @@ extern bool rh_reference_has_node_keys(Relation rel);
  */
 extern void rh_reference_prepare_keys(const RhReferenceBatch *batch, bool is_delete);
 
+/* The same before the copies of a table, which is locked, are emptied. */
+extern void rh_reference_prepare_truncate(Oid relid, const RhPlacement *copies, int count);
+
 #endif							/* RH_REFERENCE_KEYS_H */

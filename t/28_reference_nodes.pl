@@ -121,6 +121,23 @@ $reader->query('COMMIT');
 same('after the move');
 is($c->query('SELECT count(*) FROM things WHERE kind = 2'), '0', 'and the cascade has reached the new one');
 
+# nor does it keep the table from being emptied, when the last one has left it
+$c->query('CALL t.wait_clean()');
+my $old_schema = $c->query(qq{SELECT rehouse.shard_schema('public', bucket_id, generation) FROM rehouse.shards JOIN rehouse.buckets USING (bucket_id) WHERE shard_id = $shard});
+my $user = $cluster->worker($to)->session;
+$user->query("BEGIN; SELECT count(*) FROM $old_schema.things");
+$c->query("SELECT citus_move_shard_placement($shard, $to, $from)");
+my $emptier = $c->session(timeout => 100);
+$emptier->query('BEGIN');
+$emptier->send('TRUNCATE kinds, things');
+$c->poll(q{SELECT state <> 'active' OR wait_event = 'Extension' FROM pg_stat_activity WHERE query LIKE 'TRUNCATE%'});
+$user->query('COMMIT');
+(undef, $messages) = $emptier->finish;
+is($messages, '', 'TRUNCATE waits for the old copy too');
+is($emptier->query('SELECT count(*) FROM kinds'), '0');
+$emptier->query('ROLLBACK');
+same('after the TRUNCATE that was rolled back');
+
 # ---- a node that is away ----
 $cluster->worker(3)->stop('immediate');
 ($status, $rows, $messages) = $c->try('UPDATE kinds SET n = 0');
