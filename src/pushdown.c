@@ -233,6 +233,14 @@ make_part(Query *query, RhCopart *copart, List *key_columns)
 	return part;
 }
 
+/* Sub-selects that a cut leaves in the level: in its limit, or in the frame of a window. */
+static bool
+keeps_sublinks(Query *query)
+{
+	return checkExprHasSubLink(query->limitCount) || checkExprHasSubLink(query->limitOffset) ||
+		checkExprHasSubLink((Node *) query->windowClause);
+}
+
 /* The call that stands for a part, as a query's only relation. */
 static void
 put_part(Rewrite *rewrite, Query *query, RhPart *part)
@@ -271,8 +279,9 @@ put_part(Rewrite *rewrite, Query *query, RhPart *part)
 
 	query->rtable = list_make1(rte);
 	query->jointree = makeFromExpr(list_make1(ref), NULL);
-	query->cteList = NIL;
-	query->hasSubLinks = false;
+	query->hasSubLinks = keeps_sublinks(query);
+	if (!query->hasSubLinks)
+		query->cteList = NIL;	/* none is left that could name one */
 	query->setOperations = NULL;
 }
 
@@ -288,6 +297,43 @@ part_var(AttrNumber column, Node *expr)
  * ------------------------------------------------------------------------
  */
 
+static Node *
+make_extreme(MinMaxOp op, Node *left, Node *right)
+{
+	MinMaxExpr *extreme = makeNode(MinMaxExpr);
+
+	extreme->minmaxtype = INT8OID;
+	extreme->op = op;
+	extreme->args = list_make2(left, right);
+	extreme->location = -1;
+	return (Node *) extreme;
+}
+
+static Node *
+make_int8(int64 value)
+{
+	return (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(value),
+							  false, FLOAT8PASSBYVAL);
+}
+
+static Node *
+make_int8_call(Oid function, Node *left, Node *right)
+{
+	return (Node *) makeFuncExpr(function, INT8OID, list_make2(left, right), InvalidOid,
+								 InvalidOid, COERCE_EXPLICIT_CALL);
+}
+
+/* The sum of limit and offset; where that is no bigint, the greatest one. */
+static Node *
+add_offset(Node *limit, Node *offset)
+{
+	Node	   *skipped = make_extreme(IS_GREATEST, copyObject(offset), make_int8(0));
+	Node	   *rest = make_int8_call(F_INT8MI, make_int8(PG_INT64_MAX), skipped);
+
+	return make_int8_call(F_INT8PL, make_extreme(IS_LEAST, copyObject(limit), rest),
+						  copyObject(skipped));
+}
+
 /* limit + offset, or NULL when it cannot be told before the query runs. */
 static Node *
 rows_wanted(Query *query)
@@ -298,10 +344,7 @@ rows_wanted(Query *query)
 		return NULL;
 	if (query->limitOffset == NULL)
 		return copyObject(query->limitCount);
-	return (Node *) makeFuncExpr(F_INT8PL, INT8OID,
-								 list_make2(copyObject(query->limitCount),
-											copyObject(query->limitOffset)),
-								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	return add_offset(query->limitCount, query->limitOffset);
 }
 
 /* Is there anything in it that a gathering scan would not do as well? */
