@@ -33,6 +33,7 @@
 #include "src/pipeline.h"
 #include "src/policy.h"
 #include "src/session_values.h"
+#include "src/ship.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
@@ -170,6 +171,7 @@ current_settings(const RhConn *conn, RhSettings *settings)
 	settings->bytea_output = bytea_output;
 	settings->lock_timeout = LockTimeout;
 	settings->synchronous_commit = synchronous_commit;
+	settings->text_search_config = rh_ship_text_search_config();
 	settings->row_security = wants_policies(conn);
 }
 
@@ -191,6 +193,9 @@ append_session_settings(const RhConn *conn, StringInfo sql)
 
 	for (int i = 0; i < lengthof(names); i++)
 		append_setting(sql, names[i], GetConfigOption(names[i], false, false));
+	if (OidIsValid(rh_ship_text_search_config()))
+		append_setting(sql, "default_text_search_config",
+					   GetConfigOption("default_text_search_config", false, false));
 	append_setting(sql, "row_security", wants_policies(conn) ? "on" : "off");
 }
 

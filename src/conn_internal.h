@@ -34,6 +34,7 @@ typedef struct RhSettings
 	int			bytea_output;
 	int			lock_timeout;
 	int			synchronous_commit;
+	Oid			text_search_config; /* InvalidOid: none that every server has */
 	bool		row_security;
 } RhSettings;
 

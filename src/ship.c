@@ -32,6 +32,7 @@
 #include "src/reg_types.h"
 #include "src/ship.h"
 #include "src/ship_objects.h"
+#include "tsearch/ts_cache.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -108,6 +109,26 @@ is_harmless_volatile(Oid funcid)
 	}
 }
 
+Oid
+rh_ship_text_search_config(void)
+{
+	Oid			config = getTSCurrentConfig(false);
+
+	return config < FirstNormalObjectId ? config : InvalidOid;
+}
+
+/* Does a stable function of these types use the session's text search configuration? */
+static bool
+uses_text_search_config(Oid funcid, const Oid *types, int count)
+{
+	Oid			result = get_func_rettype(funcid);
+
+	for (int i = 0; i < count; i++)
+		if (types[i] == TSQUERYOID)
+			return true;
+	return funcid == F_TS_MATCH_TT || result == TSVECTOROID || result == TSQUERYOID;
+}
+
 /* Does a stable function of the server's own look at the catalog or the session? */
 static bool
 reads_session(Oid funcid)
@@ -121,6 +142,8 @@ reads_session(Oid funcid)
 	if (get_func_retset(funcid))
 		return funcid != F_GENERATE_SERIES_TIMESTAMPTZ_TIMESTAMPTZ_INTERVAL;
 	(void) get_func_signature(funcid, &types, &count);
+	if (!OidIsValid(rh_ship_text_search_config()) && uses_text_search_config(funcid, types, count))
+		return true;
 	for (int i = 0; i < count; i++)
 	{
 		/* text search configurations of the server are the same everywhere */

@@ -29,4 +29,11 @@ typedef struct RhShipment
  */
 extern bool rh_ship_query(Query *query, RhShipment *shipment);
 
+/*
+ * The session's default_text_search_config, if it is one of the server's own,
+ * which sessions on nodes then share; else InvalidOid, and functions that use
+ * it are evaluated here.
+ */
+extern Oid	rh_ship_text_search_config(void);
+
 #endif							/* RH_SHIP_H */

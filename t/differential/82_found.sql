@@ -54,3 +54,73 @@ SELECT * FROM (SELECT '', 'b', x FROM f WHERE k = 5) z ORDER BY 1, 2, 3 LIMIT 3
 INSERT INTO f (k, id, x, s) SELECT DISTINCT ON (k, id) k, id + 5000, x, s FROM (SELECT k, i * 10 + id AS id, x, s FROM f, generate_series(1, 60) i) r ORDER BY k, id, x, s ON CONFLICT DO NOTHING
 
 INSERT INTO f (k, id, x) SELECT k, id + 9000, x FROM f WHERE x > 1 ORDER BY x, id, k LIMIT 700 RETURNING k, id
+
+-- limits that are not constants, or as large as can be
+
+SELECT k FROM f GROUP BY k ORDER BY k LIMIT (SELECT 3)
+
+SELECT k, count(*) FROM f GROUP BY k ORDER BY k LIMIT (SELECT 3) OFFSET (SELECT 1)
+
+SELECT x, count(*) FROM f WHERE id < 10 GROUP BY x ORDER BY x LIMIT (SELECT count(*) FROM loc WHERE id < 3)
+
+SELECT k, e.id FROM f d JOIN f e USING (k) WHERE d.id = 1 AND e.id < 10 ORDER BY 1, 2 LIMIT (SELECT max(id) FROM f WHERE k = 1 AND id < 4)
+
+WITH w AS (SELECT 2 AS n) SELECT x, count(*) FROM f WHERE id < 10 GROUP BY x ORDER BY x LIMIT (SELECT n FROM w) OFFSET (SELECT n - 1 FROM w)
+
+WITH w AS (SELECT id FROM f WHERE k = 2 AND id < 4) SELECT k, sum(id) FROM f WHERE id < 10 GROUP BY k ORDER BY k LIMIT (SELECT count(*) FROM w)
+
+SELECT x, sum(count(*)) OVER (ORDER BY x ROWS BETWEEN (SELECT 1) PRECEDING AND CURRENT ROW) FROM f WHERE id < 10 GROUP BY x ORDER BY x
+
+SELECT k, id FROM f ORDER BY k, id LIMIT 9223372036854775807 OFFSET 12
+
+SELECT k, id FROM f ORDER BY k, id LIMIT 9223372036854775807 OFFSET 9223372036854775807
+
+SELECT k, id FROM f ORDER BY k, id LIMIT NULL OFFSET 17
+
+SELECT k, id FROM f ORDER BY k, id LIMIT 3 OFFSET NULL
+
+SELECT k, id FROM f ORDER BY k, id LIMIT -2 OFFSET 4
+
+SELECT k, id FROM f ORDER BY k, id LIMIT 2 OFFSET -4
+
+PREPARE limited (bigint, bigint) AS SELECT k, id FROM f ORDER BY k, id LIMIT $1 OFFSET $2
+
+EXECUTE limited (9223372036854775807, 15)
+
+EXECUTE limited (NULL, 15)
+
+EXECUTE limited (2, NULL)
+
+-- the session's text search configuration
+
+CREATE TABLE texts (k int, id int, body text);
+CREATE TEXT SEARCH CONFIGURATION own (COPY = german)
+
+-- cluster:
+SELECT create_distributed_table('texts', 'k', shard_count => 4)
+
+INSERT INTO texts SELECT k, id, 'die Häuser of the running houses' FROM generate_series(1, 5) k, generate_series(1, 2) id
+
+SET default_text_search_config = 'pg_catalog.german'
+
+SELECT k, to_tsvector(body) FROM texts WHERE id = 1 AND to_tsvector(body) @@ to_tsquery('running')
+
+SELECT id, to_tsvector(body), ts_headline(body, plainto_tsquery('laufende running')), body @@ 'houses', body @@ to_tsquery('houses') FROM texts WHERE k = 1
+
+SET default_text_search_config = 'simple'
+
+SELECT DISTINCT to_tsvector(body), ts_headline(body, to_tsquery('houses')) FROM texts
+
+UPDATE texts SET body = to_tsvector(body)::text WHERE k = 1 RETURNING body
+
+UPDATE texts SET body = to_tsvector(body)::text WHERE id = 1
+
+SET default_text_search_config = 'own'
+
+SELECT DISTINCT to_tsvector(body) FROM texts
+
+SELECT to_tsvector(body), body @@ 'houses' FROM texts WHERE k = 2
+
+RESET default_text_search_config
+
+SELECT DISTINCT to_tsvector(body) FROM texts
