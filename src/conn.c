@@ -510,8 +510,13 @@ rh_conn_get(int32 node_id)
 		conn = dlist_container(RhConn, node, iter.cur);
 		if (conn->node_id != node_id || conn->userid != userid)
 			continue;
+
+		/* ALTER ROLE counts at once, as it does here */
+		conn->bypasses_here = has_bypassrls_privilege(userid);
 		if (conn->xact_depth > 0)
 		{
+			if (conn->bypasses_there && !conn->bypasses_here)
+				check_bypass(conn);
 			if (conn->failed)
 				ereport(ERROR,
 						(errcode(ERRCODE_CONNECTION_FAILURE),

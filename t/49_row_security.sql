@@ -1,5 +1,5 @@
 -- Row-level security on distributed tables: the nodes enforce it, by the session's role and settings.
-SELECT plan(89);
+SELECT plan(91);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 DO $$ DECLARE r text; BEGIN
@@ -268,6 +268,14 @@ GRANT SELECT ON orders TO loose_49;
 SET ROLE loose_49;
 SELECT throws_ok('SELECT * FROM orders', '42501', NULL, 'a role that bypasses policies on a node, and not here');
 SELECT throws_ok('SELECT * FROM orders WHERE tenant_id = 1', '42501', NULL, 'the same for one tenant');
+RESET ROLE;
+ALTER ROLE loose_49 BYPASSRLS;
+SET ROLE loose_49;
+SELECT lives_ok('SELECT * FROM orders', 'a role that bypasses them on both');
+RESET ROLE;
+ALTER ROLE loose_49 NOBYPASSRLS;
+SET ROLE loose_49;
+SELECT throws_ok('SELECT * FROM orders', '42501', NULL, 'and does no more, while its connections are open');
 RESET ROLE;
 SELECT throws_ok('CREATE POLICY lost ON orders TO lost_49 USING (true)', '42704', NULL, 'a role that the node lacks');
 DROP TABLE regions, tenants, orders, items, names, own, marks CASCADE;
