@@ -1,5 +1,5 @@
 -- INSERTs of functions whose answers are read later: every effect, and every error, is the same.
-SELECT plan(39);
+SELECT plan(77);
 SELECT t.add_nodes(1, 2);
 
 CREATE TABLE parents (k int, id int, PRIMARY KEY (k, id));
@@ -191,6 +191,73 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF new.id =
 CREATE TRIGGER refuse AFTER INSERT ON rows FOR EACH ROW EXECUTE FUNCTION refuse();
 DELETE FROM rows;
 SELECT matches(error_of('SELECT adds(1, i) FROM generate_series(10, 20) i'), '^RH013', 'a trigger of the shards refuses');
+
+-- whatever comes next on the connection: the rows are there before it, and so are their errors
+DROP TRIGGER refuse ON rows;
+DELETE FROM rows;
+CREATE TABLE ref (a int PRIMARY KEY);
+SELECT create_reference_table('ref');
+CREATE TABLE late (k int PRIMARY KEY);
+CREATE TABLE many (k int, id int);
+SELECT create_distributed_table('many', 'k', colocate_with => 'parents');
+CREATE PROCEDURE more(key int) LANGUAGE plpgsql AS 'BEGIN INSERT INTO rows (k, id) VALUES (key, 801); INSERT INTO rows (k, id) VALUES (key, 802); END';
+CREATE FUNCTION and_then(key int, last int, sql text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE i int;
+BEGIN
+	FOREACH i IN ARRAY ARRAY[1, 2, 3, last] LOOP
+		INSERT INTO rows (k, id, n) VALUES (key, i, i);
+	END LOOP;
+	EXECUTE sql;
+	FOR i IN 11 .. 14 LOOP
+		INSERT INTO rows (k, id, n) VALUES (key, i, i);
+	END LOOP;
+	RETURN (SELECT count(*) FROM rows WHERE k = key AND id < 20);
+END $$;
+CREATE TABLE nexts AS SELECT * FROM unnest(ARRAY[
+	'SELECT 1', 'SELECT count(*) FROM rows', 'SELECT count(*) FROM rows r JOIN parents p ON r.v = p.id::text',
+	'SELECT * FROM rows WHERE k = 1 FOR UPDATE', 'UPDATE rows SET v = k::text', 'UPDATE rows SET v = id::text WHERE k = 1',
+	'DELETE FROM rows WHERE k = 7', 'INSERT INTO rows (k, id) SELECT g, 500 FROM generate_series(1, 8) g',
+	'INSERT INTO rows (k, id) VALUES (1, 600), (2, 600), (3, 600)', 'INSERT INTO rows (k, id) VALUES (1, 700) ON CONFLICT DO NOTHING',
+	'INSERT INTO rows (k, id) SELECT k, id + 900 FROM rows WHERE k = 1', 'CALL more(1)', 'CALL more(2)',
+	'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) INSERT INTO rows (k, id) VALUES (1, 300)',
+	'SET LOCAL timezone = "Asia/Tokyo"', $$SELECT set_config('my.value', '1', true)$$, 'SET LOCAL lock_timeout = 7000',
+	'SET CONSTRAINTS ALL IMMEDIATE', 'DEALLOCATE ALL', 'ALTER TABLE rows ADD COLUMN extra int', 'ALTER TABLE rows DROP COLUMN extra',
+	'CREATE INDEX rows_v ON rows (v)', 'DROP INDEX rows_v', 'TRUNCATE ref', 'INSERT INTO ref VALUES (1)',
+	'CREATE TEMP TABLE made AS SELECT * FROM rows', 'DROP TABLE made', $$COPY rows TO '/dev/null'$$, $$COPY many FROM PROGRAM 'seq -f "%g	1" 1 300'$$,
+	$$SELECT citus_table_size('rows')$$, $$SELECT create_distributed_table('late', 'k', colocate_with => 'parents')$$,
+	$$SELECT undistribute_table('late')$$, 'ANALYZE rows']) WITH ORDINALITY AS n (sql, number);
+CREATE TABLE outcomes (number int, good bigint, bad text);
+DO $$
+DECLARE n nexts; rows_there bigint; good bigint; bad text;
+BEGIN
+	PERFORM and_then(1, 4, 'SELECT 1');
+	DELETE FROM rows;
+	FOR n IN SELECT * FROM nexts ORDER BY number LOOP
+		bad := left(error_of(format('SELECT and_then(1, 3, %L)', n.sql)), 5);
+		rows_there := (SELECT count(*) FROM rows);
+		good := and_then(1, 4, n.sql);
+		INSERT INTO outcomes VALUES (n.number, good, bad || ', ' || rows_there || ' left');
+		DELETE FROM rows;
+	END LOOP;
+END $$;
+SELECT is(good::text || ', ' || bad, '8, 23505, 0 left', sql) FROM nexts LEFT JOIN outcomes USING (number) ORDER BY number;
+SELECT is((SELECT count(*) FROM many), 300::bigint, 'COPY in between has its rows');
+
+-- REPEATABLE READ and above: a pipelined INSERT belongs to the transaction as any other
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT is(and_then(1, 4, 'SELECT 1'), 8::bigint, 'SERIALIZABLE');
+ROLLBACK;
+SELECT is_empty('SELECT * FROM rows', 'rolled back');
+
+-- a function with the rights of its owner has a connection of its own
+CREATE ROLE pipelined_writer LOGIN;
+SELECT t.exec_on_node(n, 'CREATE ROLE pipelined_writer LOGIN') FROM generate_series(1, 2) n;
+GRANT SELECT, INSERT ON rows TO pipelined_writer;
+CREATE FUNCTION as_owner(key int, i int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN INSERT INTO rows (k, id) VALUES (key, i); INSERT INTO rows (k, id) VALUES (key, i + 1); RETURN 1; END';
+SET ROLE pipelined_writer;
+SELECT is((SELECT count(as_owner(1, i * 2)) FROM generate_series(1, 4) i), 4::bigint, 'a function with its owner''s rights');
+SELECT matches(error_of('SELECT as_owner(1, i * 2) FROM generate_series(5, 8) i UNION ALL SELECT adds(1, 100)'), '^0A000.*as role', 'another role does not write past it');
+RESET ROLE;
 
 SET rehouse.pipeline_inserts = off;
 SELECT setval('reached', 1, false);
