@@ -34,7 +34,7 @@
 #define CANCEL_PROBE_MS 1000
 
 /* After polling in vain so many waits sleep at once, twice as many each time. */
-#define POLL_PENALTY_FIRST 4
+#define POLL_PENALTY_FIRST 1
 #define POLL_PENALTY_LAST 1024
 
 /* A buffer that a large value has made longer than this is given back after it. */

@@ -48,6 +48,19 @@ is(rows_of(1), 5, 'what was committed before stays');
 is($c->query('SELECT count(*) FROM lines'), 0, 'and nothing comes after');
 $s->query('DELETE FROM items');
 
+# full buffers on both sides: large rows go there while large notices come back
+$c->query(q{
+	CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE '%', repeat('n', 300000); RETURN NULL; END$$;
+	CREATE TRIGGER shout AFTER INSERT ON items FOR EACH ROW EXECUTE FUNCTION shout();
+	CREATE FUNCTION fill_large(key int, last int) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN FOR i IN 1 .. last LOOP INSERT INTO items (k, id, v) VALUES (key, i, repeat('v', 300000)); END LOOP; END $$;
+});
+$s->query('SET client_min_messages = error');
+$s->query("SELECT fill_large($k1, 150)");
+is(rows_of($k1), 150, 'full buffers on both sides');
+$s->query('RESET client_min_messages; DELETE FROM items');
+$c->query('DROP TRIGGER shout ON items');
+
 # a lock that an INSERT waits for: statement_timeout, cancel, the session's end
 $other->query("BEGIN; SELECT fill($k1, 5, 5)");
 $s->query('SET statement_timeout = 500');
