@@ -11,6 +11,9 @@
  * keys go as soon as they can: until then a reference table's rows cannot be
  * deleted that only an old copy still references.
  *
+ * Who removes a thing of a step has claimed the step, as its mover has: while
+ * the rows were read, it may have begun anew, under the same names.
+ *
  * The sweep looks for slots and publications with this cluster's name that no
  * row and no transfer claims; a coordinator that was restored to an earlier
  * state may have left them.  It lists the node first and reads the catalog
@@ -49,6 +52,7 @@
 #define ORPHAN_TIMEOUT_MS	10000
 #define INDEX_LOCK_TIMEOUT_MS 5000
 #define ROUTED_TIMEOUT_MS	2000
+#define STEP_LOCK_CLASS		3	/* users' advisory locks have 1 and 2 */
 
 typedef struct CleanupRow
 {
@@ -115,6 +119,10 @@ add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 	" ORDER BY pg_catalog.array_position(ARRAY['slot', 'publication', 'identity_default'," \
 	" 'identity_nothing', 'progress', 'indexes', 'partition', 'table', 'schema', 'empty_schema'], object_kind), node_id, cleanup_id"
 
+#define NOT_UNDER_WAY \
+	"NOT EXISTS (SELECT FROM rehouse.transfers t WHERE t.job_id = c.job_id" \
+	" AND t.step_id = c.step_id AND t.phase IN ('copying', 'streaming', 'switched'))"
+
 /* The rows of all that may go. */
 static List *
 read_rows(void)
@@ -123,9 +131,7 @@ read_rows(void)
 
 	rh_transfer_start_xact();
 	rh_catalog_each(ROW_COLUMNS
-					" WHERE NOT EXISTS (SELECT FROM rehouse.transfers t WHERE t.job_id = c.job_id"
-					" AND t.step_id = c.step_id AND t.phase IN ('copying', 'streaming', 'switched'))"
-					ROW_ORDER, 0, NULL, NULL, NULL, add_row, &list);
+					" WHERE " NOT_UNDER_WAY ROW_ORDER, 0, NULL, NULL, NULL, add_row, &list);
 	rh_transfer_commit_xact();
 	MemoryContextSwitchTo(list.context);
 	return list.rows;
@@ -543,6 +549,32 @@ rh_cleanup_settle(int32 node_id, const char *name)
  * ------------------------------------------------------------------------
  */
 
+/*
+ * A step's things are made and removed by who has claimed the step: two would
+ * meet each other's things of the same names.  An advisory lock of a class of our
+ * own, since an abort leaves that alone.
+ */
+static void
+step_tag(LOCKTAG *tag, int64 step_id)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (step_id >> 32), (uint32) step_id,
+						 STEP_LOCK_CLASS);
+}
+
+/* For a mover, as long as it lives; it may have to wait while a thing is removed. */
+void
+rh_cleanup_claim_step(int64 step_id)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	LOCKTAG		tag;
+
+	step_tag(&tag, step_id);
+	rh_transfer_start_xact();
+	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+}
+
 /* The name that everything of a step has on nodes; buf has RH_TRANSFER_NAME_LEN bytes. */
 void
 rh_transfer_name(char *buf, uint64 cluster_id, int64 job_id, int64 step_id)
@@ -638,6 +670,48 @@ await_routed(void)
 	return false;
 }
 
+/*
+ * Claim a row's step.  False: its mover is at work, or has been since the row was
+ * read: what has the row's name by now may be in use.
+ */
+static bool
+claim_row(const CleanupRow *row)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[] = {INT8OID, TEXTOID};
+	Datum		values[] = {Int64GetDatum(row->cleanup_id), CStringGetTextDatum(row->kind)};
+	LOCKTAG		tag;
+	bool		gone = true;
+
+	if (row->step_id == 0)
+		return true;
+	rh_transfer_start_xact();
+	step_tag(&tag, row->step_id);
+	if (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
+	{
+		(void) rh_catalog_int8("SELECT 1 FROM rehouse.cleanup c WHERE cleanup_id = $1"
+							   " AND object_kind = $2 AND " NOT_UNDER_WAY, 2, types, values, &gone);
+		if (gone || is_placed(row))
+		{
+			gone = true;
+			LockRelease(&tag, ExclusiveLock, true);
+		}
+	}
+	rh_transfer_commit_xact();
+	MemoryContextSwitchTo(caller);
+	return !gone;
+}
+
+static void
+release_row(const CleanupRow *row)
+{
+	LOCKTAG		tag;
+
+	step_tag(&tag, row->step_id);
+	if (row->step_id != 0)
+		LockRelease(&tag, ExclusiveLock, true);
+}
+
 /* Run a step of the clean-up; false: it failed, and *message says why. */
 static bool
 guarded(void (*func) (void *), void *arg, char **message)
@@ -661,6 +735,7 @@ guarded(void (*func) (void *), void *arg, char **message)
 		/* outside a transaction too: an error must not leave links behind */
 		AbortCurrentTransaction();
 		rh_link_close_all();
+		LockReleaseSession(USER_LOCKMETHOD);	/* the row's step */
 		MemoryContextSwitchTo(caller);
 		*message = error->message;
 	}
@@ -696,9 +771,12 @@ remove_rows(void *arg)
 		if (work->current->tried)
 			continue;
 		work->current->tried = true;
+		if (!claim_row(work->current))
+			continue;
 		remove_object(link, work->current);
 		rh_debug_point("cleanup-removed");
 		forget_row(work->current);
+		release_row(work->current);
 		work->removed++;
 	}
 	rh_link_close(link);
@@ -720,8 +798,10 @@ detach_rows(void *arg)
 	{
 		CleanupRow *row = lfirst(lc);
 
-		if (row->bucket_id != 0 && strcmp(row->kind, "schema") == 0)
-			drop_outside_keys(link, row->name);
+		if (row->bucket_id == 0 || strcmp(row->kind, "schema") != 0 || !claim_row(row))
+			continue;
+		drop_outside_keys(link, row->name);
+		release_row(row);
 	}
 	rh_link_close(link);
 }
@@ -872,6 +952,7 @@ rh_cleanup_run_once(void)
 	rows = read_rows();
 	ready = unplaced(rows, &kept);
 	left = list_length(rows);
+	rh_debug_point("cleanup-listed");
 	for (int i = 0; i < count; i++)
 		detach_node(nodes[i].node_id, ready);
 	if (ready != NIL && await_routed())

@@ -12,7 +12,8 @@
  *		 TRUNCATE comes in between; then the lag again; then on the targets'
  *	  3. the gate, exclusively: tried without queueing while the stream goes on,
  *		 at last by queueing for rehouse.cutover_lock_timeout; but never behind a
- *		 transaction that was there all the time: its end is waited for first
+ *		 transaction that was there all the time: its end is waited for first.
+ *		 In later attempts longer
  *	  4. with the gate: EXCLUSIVE on the source's tables (what the gate can't
  *		 know shows here: orphaned statements, undecided branches), a marker, the
  *		 stream up to it, committed on all targets
@@ -21,9 +22,9 @@
  *		 PREPARED, publish
  *
  * Where the source is the coordinator itself, its tables are locked since the
- * beginning (2), the mover's own transaction takes the lock of 4, and there is no
- * fence: whoever gets to write after that sees by the catalog that they are
- * distributed.
+ * beginning (2), writers are waited for and not locked out (4: all of them take
+ * the gate), and there is no fence: whoever gets to write after that sees by the
+ * map that they are distributed.
  *
  * Steps 4 to 6 are the pause, with the queueing of 3.  The last rows are
  * committed on the targets before 6 in ordinary transactions: a reader that is
@@ -289,6 +290,17 @@ outlast(RhTransfer *t, const VirtualTransactionId *holders)
 }
 
 /*
+ * Where writers follow each other without a gap, and their transactions last, a
+ * short queueing never finds the moment at which the last of them has ended:
+ * longer each time, but for what the pause needs for the rest.
+ */
+static int
+longer_patience(int patience)
+{
+	return Max(rh_cutover_lock_timeout, Min(2 * patience, rh_cutover_budget / 4 * 3));
+}
+
+/*
  * A transaction that holds the gate; false: none is open.  pause gets the time
  * from which on a writer could be made to wait.
  */
@@ -310,9 +322,10 @@ enter_gate(RhTransfer *t, instr_time *pause)
 	{
 		rh_transfer_start_xact();
 		INSTR_TIME_SET_CURRENT(*pause);
-		if (rh_gate_exclusive(t->spec->colocation_id, t->gates, t->ngates, rh_cutover_lock_timeout))
+		if (rh_gate_exclusive(t->spec->colocation_id, t->gates, t->ngates, t->gate_patience))
 			return true;
 		rh_transfer_note_pause(t, *pause);
+		t->gate_patience = longer_patience(t->gate_patience);
 		rh_transfer_commit_xact();
 		MemoryContextSwitchTo(caller);
 		name_gate_holder(t);
@@ -342,7 +355,7 @@ drain_source(RhTransfer *t, instr_time pause)
 		return true;
 	if (t->spec->kind == RH_TRANSFER_TABLES)
 	{
-		if (!rh_transit_lock_writers(t, limit))
+		if (!rh_transit_await_writers(t, limit))
 			return false;
 	}
 	else if (!try_locking(t->source_branch,
@@ -572,6 +585,7 @@ rh_transfer_cutover(RhTransfer *t)
 	int			backoff_ms = 50;
 
 	rh_transfer_phase(t, "cutover");
+	t->gate_patience = rh_cutover_lock_timeout;
 	while (!attempt_cutover(t))
 	{
 		long		wait = backoff_ms / 2 + pg_prng_uint32(&pg_global_prng_state) % backoff_ms;

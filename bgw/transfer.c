@@ -397,6 +397,7 @@ resume(RhTransfer *t)
 			return true;
 		}
 		close_links(t);
+		t->nodes = NULL;		/* another group's buckets may lie elsewhere */
 	}
 	(void) rh_transfer_undo(t->spec);
 	if (t->spec->kind == RH_TRANSFER_TABLES)
@@ -453,6 +454,7 @@ rh_transfer_run(RhTransferSpec *spec, const RhTransferReport *report)
 	RhTransfer *t = make_transfer(spec, report);
 	volatile bool yielded = false;
 
+	rh_cleanup_claim_step(spec->step_id);
 	PG_TRY();
 	{
 		run_phases(t);
@@ -523,6 +525,8 @@ rh_transfer_undo(const RhTransferSpec *spec)
 	RhTransferSpec copy = *spec;
 	RhPhase		phase;
 
+	rh_cleanup_claim_step(spec->step_id);
+
 	/* the generations that the row has are not for the caller's spec */
 	copy.targets = palloc(Max(spec->ntargets, 1) * sizeof(RhTransferTarget));
 	memcpy(copy.targets, spec->targets, spec->ntargets * sizeof(RhTransferTarget));
@@ -560,7 +564,7 @@ rh_transfer_init(void)
 {
 	DefineCustomIntVariable("rehouse.cutover_lock_timeout",
 							"Longest time for which a cutover queues for a lock.",
-							"Writers of the bucket queue behind it; always below deadlock_timeout.",
+							"Writers of the bucket queue behind it; always below deadlock_timeout. Where they leave no gap, attempt after attempt, it becomes longer, up to three quarters of rehouse.cutover_budget.",
 							&rh_cutover_lock_timeout,
 							100, 1, 500,
 							PGC_SIGHUP,

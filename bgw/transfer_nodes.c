@@ -11,6 +11,7 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "src/conn.h"
+#include "src/local_reference.h"
 
 #define WAIT_MS 20
 
@@ -128,10 +129,17 @@ static List *
 statements_after(const RhTransfer *t, int n)
 {
 	List	   *statements = NIL;
+	List	   *reports = NIL;
 
 	for (int i = 0; i < t->spec->ntargets; i++)
-		if (t->target_node[i] == n)
-			statements = list_concat(statements, t->ddl[i].after);
+	{
+		if (t->target_node[i] != n)
+			continue;
+		statements = list_concat(statements, t->ddl[i].after);
+		reports = list_concat(reports, t->ddl[i].reports);
+	}
+	if (reports != NIL)
+		statements = lappend(statements, rh_local_reference_removal(reports));
 	return statements;
 }
 

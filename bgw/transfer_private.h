@@ -60,6 +60,8 @@ typedef struct RhTransferTable
 	char	   *key_hash_sql;	/* the hash as an int4 expression on a worker */
 	bool		binary;			/* all types are built in: binary COPY */
 	int32		ddl_generation; /* the shell's, when it was described */
+	Oid			file;			/* likewise: another one after a rewrite */
+	int			natts;			/* and its columns, dropped ones too */
 	char		identity;		/* the shell's own relreplident */
 	bool		lacks_identity; /* needs REPLICA IDENTITY FULL for the time */
 	bool		has_outside_keys;	/* foreign keys to reference tables */
@@ -85,6 +87,7 @@ typedef struct RhTargetDdl
 	List	   *arrive;			/* at the cutover first: to where they shall be */
 	List	   *cutover;		/* then foreign keys not valid, triggers */
 	List	   *after;			/* autovacuum's options, validation: online */
+	List	   *reports;		/* functions that go (src/local_reference.h) */
 	List	   *last;			/* foreign keys of partitioned tables, in short tries */
 	List	   *schemas;		/* names, unquoted, as String nodes: those that the
 								 * transfer makes for itself */
@@ -128,6 +131,7 @@ typedef struct RhTransfer
 	List	   *shell_schemas;	/* of the tables: String nodes */
 
 	struct RhApply *apply;		/* apply.c's */
+	int			gate_patience;	/* ms for which the cutover queues for the gate */
 	bool		stream_open;	/* START_REPLICATION has been sent */
 	XLogRecPtr	confirmed;		/* all targets are durable up to here */
 	XLogRecPtr	received;
@@ -217,6 +221,7 @@ extern void rh_transfer_cutover(RhTransfer *t);
 
 /* cleanup.c */
 extern void rh_transfer_name(char *buf, uint64 cluster_id, int64 job_id, int64 step_id);
+extern void rh_cleanup_claim_step(int64 step_id);
 extern void rh_cleanup_step(const RhTransferSpec *spec, bool with_schemas);
 extern void rh_cleanup_settle(int32 node_id, const char *name);
 extern int32 rh_cleanup_next_generation(int32 node_id, uint32 bucket_id);

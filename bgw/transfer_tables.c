@@ -174,15 +174,15 @@ option_value(Oid relid, const char *name)
 	return value;
 }
 
-/* The statement that gives a target's autovacuum back what its shell says of it. */
+/* The part of ALTER TABLE that gives a target's autovacuum back what its shell says of it. */
 static char *
-autovacuum_reset(const char *target, Oid relid, const char *option)
+autovacuum_reset(Oid relid, const char *option)
 {
 	char	   *value = OidIsValid(relid) ? option_value(relid, "autovacuum_enabled") : NULL;
 
 	if (value != NULL)
-		return psprintf("ALTER TABLE %s SET (%s = %s)", target, option, value);
-	return psprintf("ALTER TABLE %s RESET (%s)", target, option);
+		return psprintf("SET (%s = %s)", option, value);
+	return psprintf("RESET (%s)", option);
 }
 
 /*
@@ -193,10 +193,10 @@ static void
 describe_autovacuum_reset(RhTargetDdl *ddl, const char *target, Relation shell)
 {
 	ddl->after = lappend(ddl->after,
-						 autovacuum_reset(target, RelationGetRelid(shell), "autovacuum_enabled"));
-	ddl->after = lappend(ddl->after,
-						 autovacuum_reset(target, shell->rd_rel->reltoastrelid,
-										  "toast.autovacuum_enabled"));
+						 psprintf("ALTER TABLE %s %s, %s", target,
+								  autovacuum_reset(RelationGetRelid(shell), "autovacuum_enabled"),
+								  autovacuum_reset(shell->rd_rel->reltoastrelid,
+												   "toast.autovacuum_enabled")));
 }
 
 /*
@@ -255,8 +255,8 @@ describe_reports_end(RhTargetDdl *ddl, Oid relid, const RhPlacement *placement)
 		ForeignKeyCacheInfo *fk = lfirst(lc);
 
 		if (rh_local_reference_between(relid, fk->confrelid))
-			ddl->after = lappend(ddl->after,
-								 rh_local_reference_removal(fk->confrelid, fk->conoid, placement));
+			ddl->reports = lappend(ddl->reports,
+								   rh_local_reference_function(fk->confrelid, fk->conoid, placement));
 	}
 	relation_close(shell, NoLock);
 }
@@ -392,6 +392,8 @@ describe_table(RhTransfer *t, RhTransferTable *table, const RhTable *entry)
 
 	table->shell = entry->relid;
 	table->ddl_generation = entry->ddl_generation;
+	table->file = shell->rd_rel->relfilenode;
+	table->natts = RelationGetNumberOfAttributes(shell);
 	table->name = pstrdup(RelationGetRelationName(shell));
 	table->is_partition = shell->rd_rel->relispartition;
 	table->partitioned = shell->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
@@ -571,18 +573,25 @@ hash_statements(uint32 hash, List *statements)
 /*
  * The tables and their DDL generations, to know them again after a crash.  DDL
  * on a table in transit counts no generation: there it is what the first target
- * looks like.
+ * looks like, and what changes all rows without the log's telling: another file
+ * (ALTER TYPE .. USING), or a column that was dropped and added again.
  */
 char *
 rh_transfer_tables_text(const RhTransfer *t)
 {
+	bool		local = t->spec->kind == RH_TRANSFER_TABLES;
 	StringInfoData text;
 
 	initStringInfo(&text);
 	for (int i = 0; i < t->ntables; i++)
-		appendStringInfo(&text, "%s%u:%d", i > 0 ? " " : "", t->tables[i].shell,
-						 t->tables[i].ddl_generation);
-	if (t->spec->kind == RH_TRANSFER_TABLES)
+	{
+		const RhTransferTable *table = &t->tables[i];
+
+		appendStringInfo(&text, "%s%u:%d", i > 0 ? " " : "", table->shell, table->ddl_generation);
+		if (local)
+			appendStringInfo(&text, ":%u:%d", table->file, table->natts);
+	}
+	if (local)
 	{
 		uint32		hash = hash_statements(0, t->ddl[0].create);
 

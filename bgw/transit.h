@@ -34,10 +34,11 @@ extern void rh_transit_leave(const RhTransferSpec *spec);
 extern void rh_transit_switch(RhTransfer *t);
 
 /*
- * Lock the shells so that readers pass, and writers that the gate does not know
- * are seen; until the end of the transaction.  False: not within limit_ms.
+ * With the gate held: wait for writers of the shells that it does not know, and
+ * lock the reference tables whose triggers are switched with theirs, until the
+ * end of the transaction.  False: not within limit_ms.
  */
-extern bool rh_transit_lock_writers(RhTransfer *t, int limit_ms);
+extern bool rh_transit_await_writers(RhTransfer *t, int limit_ms);
 
 /* The last remains, past the cutover; in a transaction. */
 extern void rh_transit_forget(RhTransfer *t);

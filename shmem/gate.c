@@ -340,6 +340,30 @@ rh_gate_release(int32 colocation_id, const uint32 *bucket_ids, int count)
 	release_first(colocation_id, bucket_ids, count);
 }
 
+/*
+ * Nobody begins or ends to wait for it while its part of the lock table is
+ * locked; what a process waits for in other parts may change meanwhile.
+ */
+bool
+rh_gate_is_awaited_by(int32 colocation_id, PGPROC *proc)
+{
+	LOCKTAG		tag;
+	Oid			buckets_relid;
+	Oid			groups_relid;
+	LWLock	   *partition;
+	LOCK	   *awaited;
+	bool		found;
+
+	get_classes(&buckets_relid, &groups_relid);
+	group_tag(&tag, groups_relid, colocation_id);
+	partition = LockHashPartitionLock(LockTagHashCode(&tag));
+	LWLockAcquire(partition, LW_SHARED);
+	awaited = *(LOCK *volatile *) &proc->waitLock;
+	found = awaited != NULL && memcmp(&awaited->tag, &tag, sizeof(tag)) == 0;
+	LWLockRelease(partition);
+	return found;
+}
+
 /* Append the pids that hold a lock in a conflicting mode. */
 static int
 append_holders(const LOCKTAG *tag, LOCKMODE mode, int **pids, int count)

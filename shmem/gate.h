@@ -19,6 +19,7 @@
 
 #include "shmem/map.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 
 #define RH_GATE_MANY 16
 
@@ -66,6 +67,9 @@ extern bool rh_gate_exclusive(int32 colocation_id, const uint32 *bucket_ids, int
 							  int timeout_ms);
 
 extern void rh_gate_release(int32 colocation_id, const uint32 *bucket_ids, int count);
+
+/* Does a process wait for a group's gate? */
+extern bool rh_gate_is_awaited_by(int32 colocation_id, PGPROC *proc);
 
 /* The pids of those who hold the gate of a bucket or its group, palloc'd. */
 extern int	rh_gate_holders(int32 colocation_id, uint32 bucket_id, int **pids);

@@ -76,16 +76,15 @@ typedef struct Alteration
 	RhColocationRequest request;
 } Alteration;
 
-/* The key column that check_foreign_keys asks for: it has no argument to pass it in. */
-static const Alteration *altering;
-
+/* The key column that a table has afterwards (an RhKeyOf). */
 static AttrNumber
-new_key_of(Oid relid)
+new_key_of(Oid relid, const void *arg)
 {
+	const Alteration *alter = arg;
 	RhTable		table;
 
-	if (altering->column != NULL && list_member_oid(altering->shells, relid))
-		return get_attnum(relid, altering->column);
+	if (alter->column != NULL && list_member_oid(alter->shells, relid))
+		return get_attnum(relid, alter->column);
 	return rh_map_table(relid, &table) ? table.key_attnum : InvalidAttrNumber;
 }
 
@@ -170,15 +169,15 @@ check_constraints(const Alteration *alter)
 {
 	ListCell   *lc;
 
-	altering = alter;
 	foreach(lc, alter->shells)
 	{
 		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
-		AttrNumber	key = new_key_of(lfirst_oid(lc));
+		AttrNumber	key = new_key_of(lfirst_oid(lc), alter);
 
 		if (alter->column != NULL)
 			(void) rh_distribute_check_key(rel, get_attname(lfirst_oid(lc), key, false));
-		rh_distribute_check_foreign_keys(rel, key, alter->group, alter->shells, new_key_of);
+		rh_distribute_check_foreign_keys(rel, key, alter->group, alter->shells, new_key_of,
+										 alter);
 		table_close(rel, AccessShareLock);
 	}
 	rh_check_referencing(alter->shells, alter->column != NULL ? "Drop the foreign key first." :
@@ -413,7 +412,7 @@ build(const Alteration *alter, const RhOldShards *old)
 	ListCell   *lc;
 
 	foreach(lc, alter->shells)
-		rh_change_group(lfirst_oid(lc), alter->group, new_key_of(lfirst_oid(lc)));
+		rh_change_group(lfirst_oid(lc), alter->group, new_key_of(lfirst_oid(lc), alter));
 	rh_policy_check_all();
 	count = rh_map_placements(alter->group, &placements, &version);
 	rh_distribute_create_shards(alter->shells, placements, count);

@@ -73,6 +73,21 @@ rh_branch_name(char *gid, int32 node_id)
 			 ++branch_number, (uint64) MyStartTimestamp);
 }
 
+/* The start of the session that has prepared a branch of this database; 0: it is none. */
+uint64
+rh_branch_session(const char *gid)
+{
+	char		prefix[RH_GID_LEN];
+	unsigned long long start;
+
+	snprintf(prefix, sizeof(prefix), "rehouse_" UINT64_FORMAT "_%u_", rh_owner_cluster_id(),
+			 MyDatabaseId);
+	if (strncmp(gid, prefix, strlen(prefix)) != 0 ||
+		sscanf(gid + strlen(prefix), "%*u_%*d_%*u_%llu", &start) != 1)
+		return 0;
+	return start;
+}
+
 /*
  * Log the decision to commit a branch.  Directly into the table: the current
  * user has no privileges on it.
@@ -376,6 +391,11 @@ still_running(const Found *branch)
 		session_lives(branch->session_start);
 }
 
+/*
+ * Has a branch been decided to be committed?  By the latest snapshot, also where
+ * the transaction that asks keeps one from before: what it does not see there may
+ * have been decided since.
+ */
 static bool
 is_decided(const char *gid)
 {
@@ -383,8 +403,8 @@ is_decided(const char *gid)
 	Datum		values[1] = {CStringGetTextDatum(gid)};
 	bool		isnull;
 
-	rh_catalog_int8("SELECT node_id FROM rehouse.commit_decisions WHERE gid = $1", 1, types, values,
-					&isnull);
+	(void) rh_catalog_int8_latest("SELECT node_id FROM rehouse.commit_decisions WHERE gid = $1", 1,
+								  types, values, &isnull);
 	return !isnull;
 }
 

@@ -24,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "catalog/pg_namespace.h"
 
@@ -141,6 +142,20 @@ rh_catalog_int8(const char *sql, int nargs, Oid *types, Datum *values, bool *isn
 	run_spi(&saved, sql, nargs, types, values, NULL, false);
 	result = first_int8(isnull);
 	SPI_finish();
+	return result;
+}
+
+int64
+rh_catalog_int8_latest(const char *sql, int nargs, Oid *types, Datum *values, bool *isnull)
+{
+	CatalogUser saved;
+	int64		result;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	run_spi(&saved, sql, nargs, types, values, NULL, true);
+	result = first_int8(isnull);
+	SPI_finish();
+	PopActiveSnapshot();
 	return result;
 }
 

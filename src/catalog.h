@@ -33,6 +33,10 @@ extern uint64 rh_catalog_write(const char *sql, int nargs, Oid *types, Datum *va
 extern int64 rh_catalog_int8(const char *sql, int nargs, Oid *types, Datum *values,
 							 bool *isnull);
 
+/* The same, by the latest snapshot where the transaction keeps one of its own, too. */
+extern int64 rh_catalog_int8_latest(const char *sql, int nargs, Oid *types, Datum *values,
+									bool *isnull);
+
 /* One text value in the caller's memory context, or NULL. */
 extern char *rh_catalog_text(const char *sql, int nargs, Oid *types, Datum *values);
 

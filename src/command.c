@@ -44,7 +44,7 @@ send_command(RhConn *conn, RhAccess access, const char *sql)
 	appendStringInfoString(&text, sql);
 	rh_wire_query(&conn->wire, text.data);
 	conn->building = false;
-	conn->wire.may_poll = false;
+	conn->wire.poll_for = 0;
 	pfree(text.data);
 	return stream;
 }

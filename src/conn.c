@@ -115,24 +115,32 @@ rh_conn_lost(RhConn *conn)
 }
 
 /*
- * The next message in normal mode; a lost connection is an error.  While it
- * does not come, look for deadlocks, ever less often.
+ * The next message in normal mode.  While it does not come, look for deadlocks,
+ * ever less often.
  */
-void
-rh_conn_receive(RhConn *conn, RhMessage *message)
+RhWireStatus
+rh_conn_await(RhConn *conn, RhMessage *message)
 {
 	RhWire	   *wire = &conn->wire;
 	RhWireStatus status;
+	int			looks = 0;
 
 	wire->patience = conn->xact_depth > 0 ? DeadlockTimeout : 0;
 	while ((status = rh_wire_next(wire, RH_WAIT_NORMAL, 0, message)) == RH_WIRE_TIMEOUT)
 	{
 		int			patience = wire->patience;
 
-		rh_deadlock_check();
+		rh_deadlock_check(++looks);
 		wire->patience = Min(patience * 2, Max(DeadlockTimeout, MAX_PATIENCE_MS));
 	}
-	if (status != RH_WIRE_OK)
+	return status;
+}
+
+/* The same; a lost connection is an error. */
+void
+rh_conn_receive(RhConn *conn, RhMessage *message)
+{
+	if (rh_conn_await(conn, message) != RH_WIRE_OK)
 		rh_conn_lost(conn);
 }
 

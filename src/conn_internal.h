@@ -158,6 +158,7 @@ extern void rh_link_init(void);
 extern dlist_head rh_conns;
 extern void rh_conn_close(RhConn *conn);
 extern void rh_conn_lost(RhConn *conn) pg_attribute_noreturn();
+extern RhWireStatus rh_conn_await(RhConn *conn, RhMessage *message);
 extern void rh_conn_receive(RhConn *conn, RhMessage *message);
 extern void rh_conn_flush(RhConn *conn);
 extern bool rh_conn_settings_known(RhConn *conn);
@@ -191,13 +192,14 @@ extern bool rh_xact_is_at_level(const RhConn *conn);
 extern int	rh_xact_prefix(RhConn *conn, const RhStatement *statement);
 extern void rh_xact_prefix_text(RhConn *conn, RhAccess access, StringInfo sql);
 
-/* deadlock.c */
-extern void rh_deadlock_check(void);
+/* deadlock.c: looks counts them in one wait, from 1 */
+extern void rh_deadlock_check(int looks);
 
 /* branch.c */
 extern PGresult *rh_link_query_quietly(PGconn *link, const char *sql, int timeout_ms);
 extern bool rh_branch_have_adopted(void);
 extern void rh_branch_name(char *gid, int32 node_id);
+extern uint64 rh_branch_session(const char *gid);
 extern void rh_branch_log_decision(const char *gid, int32 node_id);
 extern void rh_branch_log_adopted(void);
 extern void rh_branch_give_link(PGconn *link);

@@ -214,7 +214,7 @@ check_new_partition(Oid partition, const char *key, int32 colocation_id)
 
 	rh_distribute_check_table(rel, true);
 	attnum = rh_distribute_check_key(rel, key);
-	rh_distribute_check_foreign_keys(rel, attnum, colocation_id, NIL, NULL);
+	rh_distribute_check_foreign_keys(rel, attnum, colocation_id, NIL, NULL, NULL);
 	table_close(rel, AccessShareLock);
 	return attnum;
 }

@@ -47,7 +47,7 @@ check_new_objects(RhDdlTable *entry)
 	if (table.key_attnum > 0)
 	{
 		(void) rh_distribute_check_key(rel, get_attname(entry->relid, table.key_attnum, false));
-		rh_distribute_check_foreign_keys(rel, table.key_attnum, table.colocation_id, NIL, NULL);
+		rh_distribute_check_foreign_keys(rel, table.key_attnum, table.colocation_id, NIL, NULL, NULL);
 	}
 	else
 		rh_reference_check_foreign_keys(rel);

@@ -246,10 +246,10 @@ is_foreign_key_between(Oid constraint, bool distributed)
 
 /* Switch the internal triggers of such foreign keys on one relation. */
 static void
-switch_ri_triggers_of(Oid relid, bool distributed)
+switch_ri_triggers_of(Oid relid, bool distributed, LOCKMODE lockmode)
 {
 	char		state = distributed ? TRIGGER_DISABLED : TRIGGER_FIRES_ON_ORIGIN;
-	Relation	rel = table_open(relid, ShareRowExclusiveLock);
+	Relation	rel = table_open(relid, lockmode);
 	TriggerDesc *triggers = rel->trigdesc;
 	List	   *names = NIL;
 	ListCell   *lc;
@@ -264,7 +264,7 @@ switch_ri_triggers_of(Oid relid, bool distributed)
 			names = lappend(names, pstrdup(trigger->tgname));
 	}
 	foreach(lc, names)
-		EnableDisableTrigger(rel, lfirst(lc), state, false, ShareRowExclusiveLock);
+		EnableDisableTrigger(rel, lfirst(lc), state, false, lockmode);
 	table_close(rel, NoLock);
 	if (names != NIL)
 		CommandCounterIncrement();
@@ -293,7 +293,7 @@ rh_distribute_referenced_tables(Oid relid)
  * here.  System triggers are a superuser's; the caller's right has been checked.
  */
 static void
-switch_ri_triggers(Oid shell, bool distributed)
+switch_ri_triggers(Oid shell, bool distributed, LOCKMODE lockmode)
 {
 	List	   *referenced = rh_distribute_referenced_tables(shell);
 	Oid			userid;
@@ -303,9 +303,9 @@ switch_ri_triggers(Oid shell, bool distributed)
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	rh_ddl_guard_suspend();
-	switch_ri_triggers_of(shell, distributed);
+	switch_ri_triggers_of(shell, distributed, lockmode);
 	foreach(lc, referenced)
-		switch_ri_triggers_of(lfirst_oid(lc), distributed);
+		switch_ri_triggers_of(lfirst_oid(lc), distributed, ShareRowExclusiveLock);
 	rh_ddl_guard_resume();
 	SetUserIdAndSecContext(userid, sec_context);
 }
@@ -313,13 +313,23 @@ switch_ri_triggers(Oid shell, bool distributed)
 void
 rh_distribute_disable_ri_triggers(Oid shell)
 {
-	switch_ri_triggers(shell, true);
+	switch_ri_triggers(shell, true, ShareRowExclusiveLock);
+}
+
+/*
+ * Without a lock that writers conflict with: they wait for the gate, and what
+ * they do after it does not come to the shell's triggers.
+ */
+void
+rh_distribute_switch_ri_triggers(Oid shell)
+{
+	switch_ri_triggers(shell, true, ShareUpdateExclusiveLock);
 }
 
 void
 rh_distribute_enable_ri_triggers(Oid table)
 {
-	switch_ri_triggers(table, false);
+	switch_ri_triggers(table, false, ShareRowExclusiveLock);
 }
 
 /* ------------------------------------------------------------------------
@@ -468,13 +478,11 @@ rh_distribute_copy_rows(Relation rel, RhCopyRouter *router)
  * ------------------------------------------------------------------------
  */
 
-/* The key's name, while the tables of a tree are checked: it is the same in all. */
-static const char *key_in_tree;
-
+/* The key of a table of a tree (an RhKeyOf): its name is the same in all. */
 static AttrNumber
-key_of_table(Oid relid)
+key_of_table(Oid relid, const void *column)
 {
-	return get_attnum(relid, key_in_tree);
+	return get_attnum(relid, column);
 }
 
 /* What the table asks of the group that it joins. */
@@ -498,7 +506,6 @@ check_all(List *tables, const char *column, RhColocationRequest *request)
 	int32		group = 0;
 	ListCell   *lc;
 
-	key_in_tree = column;
 	foreach(lc, tables)
 	{
 		bool		is_partition = lc != list_head(tables);
@@ -512,7 +519,7 @@ check_all(List *tables, const char *column, RhColocationRequest *request)
 			describe_request(rel, key, request);
 			group = rh_colocation_find(request);
 		}
-		rh_distribute_check_foreign_keys(rel, key, group, tables, key_of_table);
+		rh_distribute_check_foreign_keys(rel, key, group, tables, key_of_table, column);
 		relation_close(rel, AccessShareLock);
 	}
 	return group;
@@ -598,7 +605,7 @@ rh_distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 
 	(void) check_all(tables, column, request);
 	foreach(lc, tables)
-		rh_distribute_write_catalog(lfirst_oid(lc), group, key_of_table(lfirst_oid(lc)),
+		rh_distribute_write_catalog(lfirst_oid(lc), group, get_attnum(lfirst_oid(lc), column),
 									RH_STATE_DISTRIBUTED);
 	count = rh_map_placements(group, &placements, &version);
 	rh_distribute_create_shards(tables, placements, count);

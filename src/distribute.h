@@ -43,10 +43,11 @@ extern AttrNumber rh_distribute_check_key(Relation rel, const char *column);
  * Do all foreign keys of the table stay within a bucket?  colocation_id is the
  * group that it shall join (0: a new one); together are the OIDs of tables that
  * are distributed in the same step, by the same key type, into that group, and
- * key_of gives their key columns (NULL when there are none).
+ * key_of, called with arg, gives their key columns (NULL when there are none).
  */
+typedef AttrNumber (*RhKeyOf) (Oid relid, const void *arg);
 extern void rh_distribute_check_foreign_keys(Relation rel, AttrNumber key, int32 colocation_id,
-											 List *together, AttrNumber (*key_of) (Oid relid));
+											 List *together, RhKeyOf key_of, const void *arg);
 
 /* Would its UPDATEs and DELETEs not be in the log in a form that a transfer can follow? */
 extern bool rh_distribute_lacks_identity(Relation rel);
@@ -57,6 +58,9 @@ extern bool rh_distribute_lacks_identity(Relation rel);
  * distributed tables.  Called after the catalog says that it is distributed.
  */
 extern void rh_distribute_disable_ri_triggers(Oid shell);
+
+/* The same in a cutover, where writers have locks on the shell and wait for the gate. */
+extern void rh_distribute_switch_ri_triggers(Oid shell);
 
 /* The reference tables that a table references; switching locks them ShareRowExclusive. */
 extern List *rh_distribute_referenced_tables(Oid relid);

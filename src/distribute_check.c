@@ -452,7 +452,7 @@ refuse_local_reference(Oid referenced)
 
 static void
 check_foreign_key(Relation rel, ForeignKey *fk, AttrNumber key, int32 colocation_id,
-				  List *together, AttrNumber (*key_of) (Oid relid))
+				  List *together, RhKeyOf key_of, const void *arg)
 {
 	Oid			referenced = fk->form->confrelid;
 	RhTable		table;
@@ -461,7 +461,7 @@ check_foreign_key(Relation rel, ForeignKey *fk, AttrNumber key, int32 colocation
 	if (referenced == RelationGetRelid(rel))
 		referenced_key = key;
 	else if (list_member_oid(together, referenced))
-		referenced_key = key_of(referenced);
+		referenced_key = key_of(referenced, arg);
 	else if (!rh_map_table(referenced, &table))
 	{
 		refuse_local_reference(referenced);
@@ -496,7 +496,7 @@ check_foreign_key(Relation rel, ForeignKey *fk, AttrNumber key, int32 colocation
 
 void
 rh_distribute_check_foreign_keys(Relation rel, AttrNumber key, int32 colocation_id,
-								 List *together, AttrNumber (*key_of) (Oid relid))
+								 List *together, RhKeyOf key_of, const void *arg)
 {
 	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData scankey;
@@ -517,7 +517,7 @@ rh_distribute_check_foreign_keys(Relation rel, AttrNumber key, int32 colocation_
 		fk.with_others = list_member_oid(together, RelationGetRelid(rel));
 		DeconstructFkConstraintRow(tuple, &fk.nkeys, fk.columns, fk.referenced, NULL, NULL,
 								   NULL, &fk.ndelete_columns, fk.delete_columns);
-		check_foreign_key(rel, &fk, key, colocation_id, together, key_of);
+		check_foreign_key(rel, &fk, key, colocation_id, together, key_of, arg);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);

@@ -41,9 +41,6 @@ typedef struct Edge
 	AttrNumber	to_columns[INDEX_MAX_KEYS];
 } Edge;
 
-/* The set under check, for key_of. */
-static List *current_set = NIL;
-
 static RhSetTable *
 find_table(List *set, Oid relid)
 {
@@ -201,10 +198,11 @@ rh_distribute_set_close(List *set)
  * ------------------------------------------------------------------------
  */
 
+/* The key of a table of the set (an RhKeyOf). */
 static AttrNumber
-key_of(Oid relid)
+key_of(Oid relid, const void *set)
 {
-	return find_table(current_set, relid)->key;
+	return find_table((List *) set, relid)->key;
 }
 
 /* All keys must hash alike: one type, one collation.  The first table's is the measure. */
@@ -250,13 +248,12 @@ check_foreign_keys(List *set, int32 group)
 
 	foreach(lc, set)
 		relids = lappend_oid(relids, ((RhSetTable *) lfirst(lc))->relid);
-	current_set = set;
 	foreach(lc, set)
 	{
 		RhSetTable *table = lfirst(lc);
 		Relation	rel = relation_open(table->relid, AccessShareLock);
 
-		rh_distribute_check_foreign_keys(rel, table->key, group, relids, key_of);
+		rh_distribute_check_foreign_keys(rel, table->key, group, relids, key_of, set);
 		relation_close(rel, AccessShareLock);
 	}
 }

@@ -71,16 +71,27 @@ find_late_plan(PlannedStmt *stmt)
 	return NULL;
 }
 
+/*
+ * It may be its cutover that is waited for here.  Who keeps a snapshot from
+ * before that still reads the shell, but must not write to it.
+ */
 void
 rh_late_enter_gate(Oid relid, const RhTable *table)
 {
-	if (table->switched_by != RH_NOT_SWITCHED)
+	RhTable		now = *table;
+
+	if (table->switched_by == RH_NOT_SWITCHED)
+	{
+		rh_gate_enter_group(table->colocation_id);
+		if (rh_map_place(relid, &now) != RH_PLACE_TRANSIT)
+			return;
+	}
+	if (now.switched_by != RH_NOT_SWITCHED)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access because table \"%s\" was distributed by a concurrent transaction",
 						get_rel_name(relid)),
 				 errhint("The transaction might succeed if retried.")));
-	rh_gate_enter_group(table->colocation_id);
 }
 
 /*

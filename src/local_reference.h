@@ -51,12 +51,15 @@ extern void rh_local_reference_prepare(Node *statement);
 /* Make the shards of the referenced tables report for new foreign keys (OIDs of constraints). */
 extern void rh_local_reference_install(List *constraints);
 
+/* The function by which a bucket's shard of a table reports for one foreign key, as DROP FUNCTION names it. */
+extern char *rh_local_reference_function(Oid shell, Oid constraint, const RhPlacement *bucket);
+
 /*
- * The statement by which a bucket's shard of a table stops reporting for one
- * foreign key, without making anybody wait: it gives up where the shard is not
- * free, and a report too many is of no effect.
+ * The statement by which such functions go from a node, without making anybody
+ * wait: it gives up where a shard is not free, and a report too many is of no
+ * effect.  Outside of a transaction block.
  */
-extern char *rh_local_reference_removal(Oid shell, Oid constraint, const RhPlacement *bucket);
+extern char *rh_local_reference_removal(List *functions);
 
 /* Shards of a table need not report any more for foreign keys that have gone, by OID. */
 extern void rh_local_reference_remove(Oid shell, List *constraints);

@@ -206,12 +206,34 @@ removing_statements(Oid shell, List *constraints, const RhPlacement *bucket)
 }
 
 char *
-rh_local_reference_removal(Oid shell, Oid constraint, const RhPlacement *bucket)
+rh_local_reference_function(Oid shell, Oid constraint, const RhPlacement *bucket)
 {
-	return psprintf("DO $rh$ BEGIN FOR i IN 1 .. 50 LOOP BEGIN SET LOCAL lock_timeout = '50ms'; "
-					"DROP FUNCTION IF EXISTS %s() CASCADE; RETURN; "
-					"EXCEPTION WHEN lock_not_available THEN PERFORM pg_catalog.pg_sleep(0.05); END; "
-					"END LOOP; END $rh$", function_name(shell, constraint, bucket));
+	return psprintf("%s()", function_name(shell, constraint, bucket));
+}
+
+/*
+ * Each goes in a transaction of its own, as soon as its shard is free: those that
+ * are not free are passed over, and tried again in the next round.  In the later
+ * rounds they are queued for.
+ */
+char *
+rh_local_reference_removal(List *functions)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, functions)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", quote_literal_cstr(lfirst(lc)));
+	return psprintf("DO $rh$ DECLARE remaining text[] := ARRAY[%s]; busy text[]; name text; "
+					"BEGIN FOR round IN 1 .. 30 LOOP busy := '{}'; "
+					"FOREACH name IN ARRAY remaining LOOP BEGIN "
+					"PERFORM pg_catalog.set_config('lock_timeout', "
+					"CASE WHEN round <= 20 THEN '" REMOVE_LOCK_TIMEOUT "' ELSE '50ms' END, true); "
+					"EXECUTE 'DROP FUNCTION IF EXISTS ' || name || ' CASCADE'; "
+					"EXCEPTION WHEN lock_not_available THEN busy := busy || name; END; COMMIT; END LOOP; "
+					"EXIT WHEN busy = '{}'; remaining := busy; PERFORM pg_catalog.pg_sleep(0.05); "
+					"END LOOP; END $rh$", names.data);
 }
 
 /* ------------------------------------------------------------------------

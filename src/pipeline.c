@@ -233,6 +233,7 @@ rh_pipeline_settle(RhConn *conn)
 		rh_wire_sync(&conn->wire);
 		conn->pipeline_synced = true;
 	}
+	conn->wire.poll_for = conn->pipelined;
 	rh_conn_flush(conn);
 	rh_conn_skip_answers(conn);
 	while (conn->pipelined > 0 &&

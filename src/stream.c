@@ -522,7 +522,7 @@ rh_stream_start(RhConn *conn, const RhStatement *statement)
 	rh_wire_execute(wire);
 	rh_wire_sync(wire);
 	conn->building = false;
-	wire->may_poll = statement->in_function && rh_wire_poll_time > 0;
+	wire->poll_for = statement->in_function ? 1 + conn->pipelined : 0;
 	rh_conn_flush(conn);
 	return stream;
 }
@@ -670,7 +670,9 @@ rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 
 	/*
 	 * A cancel request that overtakes the statement finds the worker idle and
-	 * is lost: ask again until it has been heard.
+	 * is lost: ask again until it has been heard.  What is under way is a
+	 * statement of a stream, or PREPARE TRANSACTION, which a deferred trigger may
+	 * hold up: were it left, the branch would come to be later, with its locks.
 	 */
 	for (;;)
 	{
@@ -679,7 +681,8 @@ rh_conn_quiesce(RhConn *conn, TimestampTz deadline)
 
 		if (read_quietly(conn, Min(again, deadline)))
 			return true;
-		if (conn->wire.lost || again >= deadline || !runs || !rh_wire_cancel(&conn->wire))
+		if (conn->wire.lost || again >= deadline ||
+			(!runs && conn->branch != RH_BRANCH_PREPARING) || !rh_wire_cancel(&conn->wire))
 			return false;
 	}
 }
@@ -786,7 +789,7 @@ void
 rh_stream_init(void)
 {
 	DefineCustomIntVariable("rehouse.poll_time",
-							"Microseconds for which a function's statement polls for a node's answer before it sleeps.",
+							"Microseconds for which a function's statement polls for a node's answer before it sleeps; for as long again for each INSERT sent before it that the node may still be at.",
 							"It saves the time that waking up takes, and costs processor time. 0 turns it off.",
 							&rh_wire_poll_time,
 							100, 0, 10000,

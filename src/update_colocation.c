@@ -65,7 +65,7 @@ check_same_placements(Oid relid, const char *colocate_with, int32 a, int32 b)
 }
 
 static AttrNumber
-key_of(Oid relid)
+key_of(Oid relid, const void *arg)
 {
 	RhTable		table;
 
@@ -82,7 +82,8 @@ check_foreign_keys(List *shells, int32 group)
 	{
 		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
 
-		rh_distribute_check_foreign_keys(rel, key_of(lfirst_oid(lc)), group, shells, key_of);
+		rh_distribute_check_foreign_keys(rel, key_of(lfirst_oid(lc), NULL), group, shells, key_of,
+										 NULL);
 		table_close(rel, AccessShareLock);
 	}
 	rh_check_referencing(shells,
@@ -124,7 +125,7 @@ change_colocation(Oid relid, const RhTable *table, int32 group)
 	old.count = rh_map_placements(table->colocation_id, &old.placements, &version);
 	(void) rh_map_placements(group, &placements, &version);
 	foreach(lc, old.shells)
-		rh_change_group(lfirst_oid(lc), group, key_of(lfirst_oid(lc)));
+		rh_change_group(lfirst_oid(lc), group, key_of(lfirst_oid(lc), NULL));
 	rh_policy_check_all();
 	rh_old_shards_take_along(&old, placements);
 	rh_old_shards_leave(&old, rh_colocation_drop_if_empty(table->colocation_id));

@@ -33,6 +33,9 @@
 #define LARGE_BUFFER (256 * 1024)
 #define CANCEL_PROBE_MS 1000
 
+/* A node that has more to do than so many statements is waited for asleep. */
+#define POLL_FOR_MOST 4
+
 /* After polling in vain so many waits sleep at once, twice as many each time. */
 #define POLL_PENALTY_FIRST 1
 #define POLL_PENALTY_LAST 1024
@@ -444,6 +447,10 @@ poll_socket(RhWire *wire)
 	instr_time	now;
 	int			n;
 
+	uint64		limit = (uint64) rh_wire_poll_time * Min(wire->poll_for, POLL_FOR_MOST);
+
+	if (limit == 0)
+		return 0;
 	if (wire->poll_skip > 0)
 	{
 		wire->poll_skip--;
@@ -461,7 +468,7 @@ poll_socket(RhWire *wire)
 		sched_yield();
 		INSTR_TIME_SET_CURRENT(now);
 		INSTR_TIME_SUBTRACT(now, start);
-	} while (INSTR_TIME_GET_MICROSEC(now) < (uint64) rh_wire_poll_time);
+	} while (INSTR_TIME_GET_MICROSEC(now) < limit);
 	wire->poll_penalty = wire->poll_penalty == 0 ? POLL_PENALTY_FIRST :
 		Min(wire->poll_penalty * 2, POLL_PENALTY_LAST);
 	wire->poll_skip = wire->poll_penalty;
@@ -507,7 +514,7 @@ rh_wire_next(RhWire *wire, RhWaitMode mode, TimestampTz deadline, RhMessage *mes
 		/* the first bytes of an answer are never there yet; more often are */
 		if (wire->eager || wire->ssl != NULL)
 			n = receive_some(wire);
-		if (n == 0 && wire->may_poll && mode == RH_WAIT_NORMAL)
+		if (n == 0 && wire->poll_for > 0 && mode == RH_WAIT_NORMAL)
 			n = poll_socket(wire);
 		if (n == 0)
 		{

@@ -47,7 +47,7 @@ typedef struct RhWire
 	int			patience;		/* ms; in normal mode a wait without a deadline ends
 								 * after it, too; 0: never */
 	bool		eager;			/* try to receive before waiting */
-	bool		may_poll;		/* poll for the answer for a while before sleeping */
+	int			poll_for;		/* statements whose answers are worth polling for */
 	int			poll_skip;		/* waits that sleep at once, since polling has not paid .. */
 	int			poll_penalty;	/* .. as many as that the next time */
 	bool		lost;
@@ -130,7 +130,7 @@ rh_wire_put_string(RhWire *wire, const char *s)
 	appendBinaryStringInfo(&wire->out, s, strlen(s) + 1);
 }
 
-/* rehouse.poll_time: microseconds of polling before a sleep; 0: none. */
+/* rehouse.poll_time: microseconds of polling for a statement's answer before a sleep; 0: none. */
 extern int	rh_wire_poll_time;
 
 /* Send what is in the send buffer; deadline 0: none. */

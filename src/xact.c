@@ -317,7 +317,8 @@ read_answer(RhConn *conn, RhWaitMode mode, TimestampTz deadline, bool keep_error
 	{
 		RhMessage	message;
 		RhErrorFields fields;
-		RhWireStatus status = rh_wire_next(&conn->wire, mode, deadline, &message);
+		RhWireStatus status = mode == RH_WAIT_NORMAL && deadline == 0 ?
+			rh_conn_await(conn, &message) : rh_wire_next(&conn->wire, mode, deadline, &message);
 
 		if (status != RH_WIRE_OK)
 		{

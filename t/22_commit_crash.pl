@@ -139,4 +139,18 @@ $c->poll('SELECT count(*) = 0 FROM rehouse.commit_decisions');
 	is($prepared->(), '', 'nor is any once it has ended');
 }
 
+# Who recovers with a snapshot from before a commit does not see its decision, and must not undo its branches.
+{
+	my ($old, $committing) = map { $c->session } 1, 2;
+	$old->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM ledger');
+	$c->query("SELECT rehouse.debug_arm('commit-before-commit-prepared', 'wait')");
+	$committing->send(work() . ' COMMIT');
+	$c->poll("SELECT rehouse.debug_waiting('commit-before-commit-prepared')");
+	is($old->query('SELECT recover_prepared_transactions()'), '2', 'a committed transaction is finished by who has an older snapshot');
+	$old->query('COMMIT');
+	$c->query("SELECT rehouse.debug_disarm('commit-before-commit-prepared')");
+	$committing->finish;
+	settled('recovered with an older snapshot', 1);
+}
+
 done_testing();

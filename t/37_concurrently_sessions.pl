@@ -141,6 +141,63 @@ is($untouched->query('SELECT count(*) FROM f'), '300', 'who comes late reads the
 $untouched->query('COMMIT');
 $c->query($drop);
 
+# ---- writers who come while the cutover has the gate ----
+$c->query($tables);
+$c->query($_) for 'ALTER SYSTEM SET "rehouse.cutover_budget" = \'60s\'', 'SELECT pg_reload_conf()';
+$c->poll("SELECT current_setting('rehouse.cutover_budget') = '1min'");
+my %late = map { $_ => $c->session } qw(insert update locks copy prepared snapshot snapshot_copy);
+begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+$late{$_}->query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1") for qw(snapshot snapshot_copy);
+$late{prepared}->query('PREPARE ins(int, int) AS INSERT INTO f (k, id, v) VALUES ($1, $2, 1)');
+$late{$_}->query('BEGIN') for qw(insert update locks copy prepared);
+$c->query("SELECT rehouse.debug_arm('transfer-cutover-gate', 'wait')");
+$c->query("SELECT rehouse.debug_disarm('transfer-stream-open')");
+$c->poll("SELECT rehouse.debug_waiting('transfer-cutover-gate')");
+$late{insert}->send('INSERT INTO f VALUES (5, 10, 1)');
+$late{update}->send('UPDATE f SET v = 1 WHERE k = 6');
+$late{locks}->send('SELECT id FROM f WHERE k = 7 AND id = 1 FOR UPDATE');
+$late{copy}->send("COPY f FROM PROGRAM 'echo 8,10,1' (FORMAT csv)");
+$late{prepared}->send('EXECUTE ins(9, 10)');
+$late{snapshot}->send('INSERT INTO f VALUES (10, 10, 1)');
+$late{snapshot_copy}->send("COPY f FROM PROGRAM 'echo 11,10,1' (FORMAT csv)");
+$c->poll("SELECT count(*) = 7 FROM pg_locks WHERE NOT granted AND locktype = 'object' AND pid IN (" . join(', ', map { $_->backend_pid } values %late) . ')');
+is($c->query('SELECT count(*), sum(v) FROM f'), '300|0', 'readers pass meanwhile');
+unlike(end('transfer-cutover-gate'), qr/ERROR/, 'those who wait for the gate do not keep the cutover from its end');
+for my $name (sort keys %late)
+{
+	my ($rows, $messages) = $late{$name}->finish;
+	if ($name =~ /snapshot/) { like($messages // '', qr/40001/, "$name: who keeps a snapshot from before may not write any more"); }
+	else { is($messages // '', '', "$name: done after it"); }
+	is($rows, '1', 'the row is locked in its shard') if $name eq 'locks';
+	$late{$name}->query($name =~ /snapshot/ ? 'ROLLBACK' : 'COMMIT');
+}
+is($c->query('SELECT count(*), sum(v) FROM f'), '303|6', 'in the shards, as everybody sees');
+is($c->query('SELECT sum(row_count) FROM t.shard_rows(\'f\')'), '303', 'and nowhere else');
+$_->close for values %late;
+$c->query($_) for 'ALTER SYSTEM RESET "rehouse.cutover_budget"', 'SELECT pg_reload_conf()';
+$c->poll("SELECT current_setting('rehouse.cutover_budget') = '1s'");
+clean('after writers who have waited');
+$c->query($drop);
+
+# transactions that write, one after the other without a gap
+$c->query($tables);
+my @busy = map { $c->session } 1 .. 3;
+my $call = 'CREATE PROCEDURE busy(key int) LANGUAGE plpgsql AS $$DECLARE until timestamptz := clock_timestamp() + interval \'120 s\'; BEGIN'
+  . ' WHILE clock_timestamp() < until LOOP INSERT INTO f SELECT key, max(id) + 1, 1 FROM f WHERE k = key; PERFORM pg_sleep(0.3);'
+  . ' UPDATE p SET v = v + 1 WHERE k = key; COMMIT; EXIT WHEN EXISTS (SELECT FROM p WHERE k = 200); END LOOP; END$$';
+$c->query($call);
+$busy[$_]->send('CALL busy(' . (20 + $_) . ')') for 0 .. $#busy;
+$c->poll('SELECT count(*) = 3 FROM p WHERE v > 0');
+begin("create_distributed_table_concurrently('f', 'k')");
+unlike(end(), qr/ERROR/, 'long transactions without a gap between them do not keep it from its end');
+$c->query('INSERT INTO p VALUES (200)');
+is(($_->finish)[1] // '', '', 'nor does it hurt them') for @busy;
+is($c->query('SELECT sum(p.v) = (SELECT count(*) FROM f WHERE v = 1) FROM p'), 't', 'all that they have written is there');
+$_->close for @busy;
+$c->query('DROP PROCEDURE busy');
+clean('after busy writers');
+$c->query($drop);
+
 # ---- a change of the key, and a row without one ----
 $c->query($tables);
 begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
@@ -197,6 +254,27 @@ is($c->query('SELECT count(*) FROM p'), '100', 'the other one is as before');
 clean('after DROP TABLE');
 $c->query('DROP TABLE p');
 
+# DDL that comes between two movers, with nobody to give way to it: the stream tells nothing of what it has
+# done to the rows, and the nodes that the tables go to may be others
+for my $ddl ([ 'ALTER TABLE f ALTER COLUMN v TYPE int USING v + 1', '300|300' ],
+	[ 'ALTER TABLE f DROP COLUMN v, ADD COLUMN v int', '300|' ],
+	[ 'ALTER TABLE f ADD COLUMN w int; SELECT citus_set_node_property($$127.0.0.1$$, ' . $cluster->worker(1)->port . ', $$shouldhaveshards$$, false)', '300|0' ])
+{
+	my ($sql, $expected) = @$ddl;
+	$c->query($tables);
+	begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+	$c->query("SELECT rehouse.debug_arm('mover_attached', 'wait')");
+	$c->query("SELECT pg_terminate_backend(pid) FROM rehouse.processes() WHERE step_id IS NOT NULL");
+	$c->poll("SELECT rehouse.debug_waiting('mover_attached')");
+	$c->query("SELECT rehouse.debug_disarm('transfer-stream-open')");
+	$c->query($sql);
+	unlike(end('mover_attached'), qr/ERROR/, "$sql between two movers");
+	is($c->query('SELECT count(*), sum(v) FROM f'), $expected, 'the rows are as it has made them');
+	clean('after that');
+	$c->query($drop);
+}
+$c->query("SELECT citus_set_node_property('127.0.0.1', " . $cluster->worker(1)->port . ", 'shouldhaveshards', true)");
+
 # ---- others that want the same ----
 $c->query($tables);
 begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
@@ -211,6 +289,8 @@ unlike(end('transfer-stream-open'), qr/ERROR/, 'the first one is done');
 
 # into a group that has tables, whose shards then stay where they are
 $c->query('CREATE TABLE h (k int, v int, PRIMARY KEY (k), FOREIGN KEY (k) REFERENCES p); INSERT INTO h SELECT k FROM p');
+my $reporting = "SELECT count(*) FROM pg_proc WHERE proname LIKE 'rehouse_reference%'";
+is(join('|', map { $_->query($reporting) } $cluster->workers), '2|2', 'shards report to a local table what becomes of their rows');
 begin("create_distributed_table_concurrently('h', 'k')", 'transfer-stream-open');
 $c->query('INSERT INTO p VALUES (500); INSERT INTO h VALUES (500)');
 my $mover = $c->session;
@@ -224,6 +304,7 @@ is($c->query('SELECT count(*) FROM h JOIN p USING (k) JOIN rehouse.tables t ON t
 is($c->query("SELECT count(DISTINCT colocation_id) FROM citus_tables"), '1', 'in one group');
 ($status, $rows, $messages) = $c->try('INSERT INTO h VALUES (12345)');
 like($messages, qr/23503/, 'the foreign key holds');
+is(join('|', map { $_->query($reporting) } $cluster->workers), '0|0', 'and the shards report no more');
 clean('after joining a group');
 $c->query('DROP TABLE h');
 $c->query($drop);

@@ -120,6 +120,29 @@ for my $point (qw(transfer-slot transfer-analyzed))
 	$test->nothing_left('a reader of one snapshot');
 }
 
+# the sweeper reads what an undone step has left, and comes to it when the step has begun anew
+{
+	$arm->('transfer-stream-open', 'wait');
+	my $target = $test->start_move;
+	$await->('transfer-stream-open');
+	$arm->('transfer-undo', 'wait');
+	my $ddl = $c->session;
+	$ddl->send('ALTER TABLE d ADD COLUMN w int');
+	$c->poll("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'object' AND objsubid = 1");
+	$disarm->('transfer-stream-open');
+	$await->('transfer-undo');
+	$arm->('cleanup-listed', 'wait');
+	$c->poll("SELECT rehouse.wake_keeper() IS NOT NULL AND rehouse.debug_waiting('cleanup-listed')");
+	$disarm->('transfer-undo');
+	$ddl->finish;
+	is(($test->await_move)[0], 'done', 'a late sweeper: the move is done');
+	is($node_of->(), $target, 'a late sweeper: the bucket has moved');
+	$disarm->('cleanup-listed');
+	$c->poll("SELECT count(*) = 0 FROM rehouse.processes() WHERE role = 'sweeper'");
+	$test->nothing_left('a late sweeper');
+	$test->rows_are_right('a late sweeper');
+}
+
 $test->end;
 
 # a node that does not wait for its log to be written: what the source has been told
