@@ -443,7 +443,8 @@ target_of(RhTransfer *t, ApplyRelation *relation, const RhChange *change)
 {
 	const RhTuple *row;
 
-	if (t->spec->ntargets == 1)
+	/* in a local table there may come a row without a key, whatever the number of targets */
+	if (t->spec->ntargets == 1 && t->spec->kind == RH_TRANSFER_BUCKET)
 		return 0;
 	row = change->kind == RH_CHANGE_DELETE ? &change->old_tuple : &change->new_tuple;
 	if (row->kinds[key_column(relation)] == 'u')

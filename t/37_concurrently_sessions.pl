@@ -207,13 +207,16 @@ is($c->query('SELECT count(*), count(*) FILTER (WHERE k = 200), count(*) FILTER 
 is($c->query('SELECT count(*) FROM f WHERE k = 200'), '3', 'where they are found');
 clean('after changes of the key');
 $c->query($drop);
-$c->query('CREATE TABLE n (k int, v int); INSERT INTO n VALUES (1, 1)');
-begin("create_distributed_table_concurrently('n', 'k')", 'transfer-stream-open');
-$c->query('INSERT INTO n VALUES (NULL, 2)');
-like(end('transfer-stream-open'), qr/distribution column "k" has null values/, 'a row without a key ends it');
-is($c->query('SELECT count(*) FROM n'), '2', 'the table is as before');
-clean('after a row without a key');
-$c->query('DROP TABLE n');
+for my $shards (4, 1)
+{
+	$c->query('CREATE TABLE n (k int, v int); INSERT INTO n VALUES (1, 1)');
+	begin("create_distributed_table_concurrently('n', 'k', shard_count => $shards)", 'transfer-stream-open');
+	$c->query('INSERT INTO n VALUES (NULL, 2)');
+	like(end('transfer-stream-open'), qr/distribution column "k" has null values/, "a row without a key ends it ($shards shards)");
+	is($c->query('SELECT count(*) FROM n'), '2', 'the table is as before');
+	clean('after a row without a key');
+	$c->query('DROP TABLE n');
+}
 
 # ---- DDL goes first ----
 for my $ddl ([ 'ALTER TABLE f ADD COLUMN w int DEFAULT 7', 'SELECT sum(w) FROM f', '2100' ],
