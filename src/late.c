@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
@@ -157,8 +158,9 @@ rh_ExecutorStart(QueryDesc *queryDesc, int eflags)
 						   intVal(lsecond(late->custom_private)), queryDesc->params);
 		queryDesc->plannedstmt = stmt;
 	}
-	else if (stmt->planTree != NULL && !rh_router_is_plan(stmt->planTree) && rh_map_available())
-		check_not_stale(stmt);
+	else if (stmt->planTree != NULL && !IsParallelWorker() &&
+			 !rh_router_is_plan(stmt->planTree) && rh_map_available())
+		check_not_stale(stmt);	/* a worker does a part of what its leader has begun */
 
 	if (prev_ExecutorStart)
 		prev_ExecutorStart(queryDesc, eflags);

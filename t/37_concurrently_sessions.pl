@@ -179,6 +179,21 @@ $c->poll("SELECT current_setting('rehouse.cutover_budget') = '1s'");
 clean('after writers who have waited');
 $c->query($drop);
 
+# a statement whose parallel workers start when the table has been distributed since it was planned
+$c->query($tables);
+begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+my ($parallel, $holder) = map { $c->session } 1, 2;
+$holder->query('SELECT pg_advisory_lock(99)');
+$parallel->query("SET $_") for 'parallel_setup_cost = 0', 'parallel_tuple_cost = 0', 'min_parallel_table_scan_size = 0';
+$parallel->send('SELECT count(*) FROM f WHERE v >= (SELECT 0 FROM pg_advisory_lock_shared(99))');
+$c->poll("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = " . $parallel->backend_pid);
+unlike(end('transfer-stream-open'), qr/ERROR/, 'a statement that reads the table does not hold it up');
+$holder->query('SELECT pg_advisory_unlock(99)');
+is_deeply([ $parallel->finish ], [ '300', '' ], 'its parallel workers do their part of it');
+$_->close for $parallel, $holder;
+clean('after a parallel statement');
+$c->query($drop);
+
 # transactions that write, one after the other without a gap
 $c->query($tables);
 my @busy = map { $c->session } 1 .. 3;
