@@ -70,13 +70,18 @@ rh_changes_feedback(RhTransfer *t, bool force)
 		lost_stream(t);
 }
 
-/* Everything that has come is applied and committed on all targets. */
+/* Everything that has come is applied and committed on all targets; between two messages. */
 static void
 commit_batch(RhTransfer *t)
 {
+	MemoryContext caller;
+
 	if (!rh_apply_pending(t))
 		return;
+	caller = MemoryContextSwitchTo(t->message_context);
 	rh_apply_commit(t);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(t->message_context);
 	rh_debug_point("transfer-batch");
 }
 
