@@ -243,9 +243,21 @@ describe_arrival(RhTransfer *t, RhTransferTable *table, int index, const RhPlace
 												table->targets[index], quote_identifier(schema)));
 }
 
-/* The tables that it references need not report any more to the coordinator what happens to their rows. */
+static bool
+is_ours(const RhTransfer *t, Oid relid)
+{
+	for (int i = 0; i < t->ntables; i++)
+		if (t->tables[i].shell == relid)
+			return true;
+	return false;
+}
+
+/*
+ * The tables that it references, and that have been in shards before it, need not
+ * report any more to the coordinator what happens to their rows.
+ */
 static void
-describe_reports_end(RhTargetDdl *ddl, Oid relid, const RhPlacement *placement)
+describe_reports_end(const RhTransfer *t, RhTargetDdl *ddl, Oid relid, const RhPlacement *placement)
 {
 	Relation	shell = relation_open(relid, AccessShareLock);
 	ListCell   *lc;
@@ -253,8 +265,10 @@ describe_reports_end(RhTargetDdl *ddl, Oid relid, const RhPlacement *placement)
 	foreach(lc, RelationGetFKeyList(shell))
 	{
 		ForeignKeyCacheInfo *fk = lfirst(lc);
+		RhTable		referenced;
 
-		if (rh_local_reference_between(relid, fk->confrelid))
+		if (!is_ours(t, fk->confrelid) && rh_map_table(fk->confrelid, &referenced) &&
+			referenced.kind == RH_KIND_HASH)
 			ddl->reports = lappend(ddl->reports,
 								   rh_local_reference_function(fk->confrelid, fk->conoid, placement));
 	}
@@ -312,7 +326,7 @@ describe_finish(RhTransfer *t, List *shells, int index)
 							   rh_shards_triggers(shells, &placement));
 	ddl->after = list_concat(ddl->after, rh_shards_validate(shells_of(t, false), &placement));
 	for (int i = 0; i < t->ntables && t->spec->kind == RH_TRANSFER_TABLES; i++)
-		describe_reports_end(ddl, t->tables[i].shell, &placement);
+		describe_reports_end(t, ddl, t->tables[i].shell, &placement);
 	ddl->last = rh_shards_validate(shells_of(t, true), &placement);
 }
 
@@ -500,14 +514,7 @@ references_others(const RhTransfer *t)
 		bool		found = false;
 
 		foreach(lc, RelationGetFKeyList(shell))
-		{
-			Oid			referenced = ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid;
-			bool		ours = false;
-
-			for (int j = 0; j < t->ntables; j++)
-				ours = ours || t->tables[j].shell == referenced;
-			found = found || !ours;
-		}
+			found = found || !is_ours(t, ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid);
 		relation_close(shell, AccessShareLock);
 		if (found)
 			return true;

@@ -324,6 +324,12 @@ is($c->query("SELECT count(DISTINCT colocation_id) FROM citus_tables"), '1', 'in
 like($messages, qr/23503/, 'the foreign key holds');
 is(join('|', map { $_->query($reporting) } $cluster->workers), '0|0', 'and the shards report no more');
 clean('after joining a group');
+$c->query('CREATE TABLE g (k int PRIMARY KEY REFERENCES p)');
+$c->query("SELECT rehouse.debug_arm('transfer-switched', 'fatal')");
+$c->query("SELECT create_distributed_table_concurrently('g', 'k')");
+is(join('|', map { $_->query($reporting) } $cluster->workers), '0|0', 'also when its mover dies right after the cutover');
+clean('after joining a group with an accident');
+$c->query('DROP TABLE g');
 $c->query('DROP TABLE h');
 $c->query($drop);
 
