@@ -274,12 +274,12 @@ $c->query('DROP TABLE p');
 
 # DDL that comes between two movers, with nobody to give way to it: the stream tells nothing of what it has
 # done to the rows, and the nodes that the tables go to may be others
-for my $ddl ([ 'ALTER TABLE f ALTER COLUMN v TYPE int USING v + 1', '300|300' ],
-	[ 'ALTER TABLE f DROP COLUMN v, ADD COLUMN v int', '300|' ],
-	[ 'ALTER TABLE f ADD COLUMN w int; SELECT citus_set_node_property($$127.0.0.1$$, ' . $cluster->worker(1)->port . ', $$shouldhaveshards$$, false)', '300|0' ])
+for my $ddl ([ 'ALTER TABLE f ALTER COLUMN v TYPE int USING v + 1', '300|900' ],
+	[ 'ALTER TABLE f DROP COLUMN v, ADD COLUMN v int DEFAULT 0', '300|0' ],
+	[ 'ALTER TABLE f ADD COLUMN w int; SELECT citus_set_node_property($$127.0.0.1$$, ' . $cluster->worker(1)->port . ', $$shouldhaveshards$$, false)', '300|600' ])
 {
 	my ($sql, $expected) = @$ddl;
-	$c->query($tables);
+	$c->query("$tables UPDATE f SET v = 2");
 	begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
 	$c->query("SELECT rehouse.debug_arm('mover_attached', 'wait')");
 	$c->query("SELECT pg_terminate_backend(pid) FROM rehouse.processes() WHERE step_id IS NOT NULL");
