@@ -137,6 +137,7 @@ add_named(List *set, Oid relid, const char *column, const RhColocationRequest *r
 		return set;
 	rel = relation_open(relid, AccessShareLock);
 	rh_distribute_check_table(rel, false);
+	rh_distribute_check_logged(rel, "What happens to it meanwhile is not in the write-ahead log.");
 	key = rh_distribute_check_key(rel, column);
 	relation_close(rel, AccessShareLock);
 	return rh_distribute_set_add(set, relid, key);

@@ -34,6 +34,7 @@
 #include "src/partition.h"
 #include "src/reference.h"
 #include "src/relocate.h"
+#include "src/rules.h"
 #include "src/shard_ddl.h"
 #include "src/transfer_lock.h"
 #include "storage/bufmgr.h"
@@ -261,31 +262,6 @@ lock_truncated(TruncateStmt *statement)
 	}
 }
 
-/* Statements that cannot be done on all shards, with the relation they name. */
-static void
-refuse_other(Node *statement)
-{
-	RangeVar   *relation = NULL;
-	const char *command = NULL;
-	RhTable		table;
-	Oid			relid;
-
-	switch (nodeTag(statement))
-	{
-		case T_RuleStmt:
-			relation = ((RuleStmt *) statement)->relation;
-			command = "CREATE RULE";
-			break;
-		default:
-			return;
-	}
-	if (relation == NULL)
-		return;
-	relid = rh_ddl_relation(relation, &table);
-	if (OidIsValid(relid))
-		rh_ddl_refuse(relid, command);
-}
-
 static void
 prepare_drop(RhDdl **ddl, DropStmt *statement)
 {
@@ -379,8 +355,10 @@ rh_ddl_prepare(Node **statement, const char *sql)
 		case T_DropStmt:
 			prepare_drop(&ddl, castNode(DropStmt, *statement));
 			break;
+		case T_RuleStmt:
+			rh_rules_check(castNode(RuleStmt, *statement));
+			break;
 		default:
-			refuse_other(*statement);
 			break;
 	}
 	return ddl;

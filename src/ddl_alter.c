@@ -341,11 +341,15 @@ sort_storage_command(RhDdlTable *entry, AlterTableCmd *cmd)
 		case AT_DropOids:
 			return true;
 		case AT_SetUnLogged:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot set distributed table \"%s\" unlogged",
-							get_rel_name(entry->relid)),
-					 errdetail("Shards move between nodes by way of the write-ahead log.")));
+			if (rh_reference_is(entry->relid))
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot set reference table \"%s\" unlogged",
+								get_rel_name(entry->relid)),
+						 errdetail("A crash of the coordinator would empty its copy, and not those of the nodes."),
+						 errhint("Make it a local table with undistribute_table(), or a distributed one.")));
+			rh_distribute_notice_logged(entry->relid);
+			return true;
 		default:
 			return false;
 	}

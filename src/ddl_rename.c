@@ -54,6 +54,9 @@ rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
 		case OBJECT_COLUMN:
 			rh_ddl_add_written(rh_ddl_add_table(ddl, relid, true), sql);
 			break;
+		case OBJECT_RULE:
+			(void) rh_ddl_add_table(ddl, relid, true);
+			break;
 		case OBJECT_POLICY:
 			break;				/* the guard sees it (ddl_policy.c) */
 		default:

@@ -513,6 +513,8 @@ check_all(List *tables, const char *column, RhColocationRequest *request)
 		AttrNumber	key;
 
 		rh_distribute_check_table(rel, is_partition);
+		if (rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+			rh_distribute_notice_logged(RelationGetRelid(rel));
 		key = rh_distribute_check_key(rel, column);
 		if (!is_partition)
 		{

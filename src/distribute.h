@@ -33,6 +33,12 @@ extern void rh_distribute_check_owner(Oid relid);
  */
 extern void rh_distribute_check_table(Relation rel, bool with_parent);
 
+/* Raises 0A000 for an unlogged table, which cannot be distributed in this way for a reason. */
+extern void rh_distribute_check_logged(Relation rel, const char *reason);
+
+/* A NOTICE that an unlogged table's shards are logged ones. */
+extern void rh_distribute_notice_logged(Oid relid);
+
 /*
  * Can the column be the key: its type, and every unique or exclusion
  * constraint of the table?  Returns its number.

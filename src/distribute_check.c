@@ -114,10 +114,21 @@ check_persistence(Relation rel)
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		refuse(rel, "temporary table", "Temporary tables belong to one session on one server.",
 			   NULL);
+}
+
+void
+rh_distribute_check_logged(Relation rel, const char *reason)
+{
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
-		refuse(rel, "unlogged table",
-			   "Shards move between nodes by way of the write-ahead log.",
-			   "Run ALTER TABLE .. SET LOGGED first.");
+		refuse(rel, "unlogged table", reason, "Run ALTER TABLE .. SET LOGGED first.");
+}
+
+void
+rh_distribute_notice_logged(Oid relid)
+{
+	ereport(NOTICE,
+			(errmsg("shards of unlogged table \"%s\" are logged", get_rel_name(relid)),
+			 errdetail("Rows move between nodes by way of the write-ahead log, and outlive a crash of their node.")));
 }
 
 /* An enum's hash is made of its OID, which is another one on each server. */
@@ -137,7 +148,7 @@ check_partition_key(Relation rel)
 	}
 }
 
-/* Inheritance and rules would have to hold over all shards. */
+/* Inheritance would have to hold over all shards. */
 static void
 check_features(Relation rel, bool with_parent)
 {
@@ -157,8 +168,6 @@ check_features(Relation rel, bool with_parent)
 	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE && has_subclass(relid))
 		refuse(rel, "inherited table", "Other tables inherit from it.",
 			   "Run ALTER TABLE .. NO INHERIT on those first.");
-	if (rel->rd_rules != NULL)
-		refuse(rel, "table", "It has rules.", "Drop its rules, or make triggers of them.");
 }
 
 /* Another job distributes it. */

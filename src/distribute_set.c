@@ -233,6 +233,7 @@ check_table(const RhSetTable *table, RhColocationRequest *request)
 	char	   *column;
 
 	rh_distribute_check_table(rel, table->is_partition);
+	rh_distribute_check_logged(rel, "What happens to it meanwhile is not in the write-ahead log.");
 	column = get_attname(table->relid, table->key, false);
 	(void) rh_distribute_check_key(rel, column);
 	check_key_type(table, TupleDescAttr(rel->rd_att, table->key - 1), request);

@@ -28,6 +28,7 @@
 #include "src/rehouse.h"
 #include "src/remote_log.h"
 #include "src/router.h"
+#include "src/rules.h"
 #include "src/ship.h"
 #include "src/unused_cte.h"
 #include "utils/lsyscache.h"
@@ -164,6 +165,7 @@ rh_planner(Query *parse, const char *query_string, int cursor_options,
 		rh_unused_cte_drop(parse);
 	if (use.row_security)
 		strip_policies(parse, &use);
+	rh_rules_normalize(parse);
 	check_supported(parse, &use);
 	stmt = plan_single_tenant(parse, cursor_options, &use);
 	if (stmt != NULL)

@@ -195,6 +195,7 @@ check_table(Oid relid)
 	Relation	rel = table_open(relid, AccessShareLock);
 
 	rh_distribute_check_table(rel, false);
+	rh_distribute_check_logged(rel, "A crash of the coordinator would empty its copy, and not those of the nodes.");
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -1,5 +1,5 @@
 -- ALTER TABLE on distributed tables: after every form the shards' catalogs are as the shell's.
-SELECT plan(82);
+SELECT plan(84);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -153,7 +153,11 @@ SELECT same('ENABLE REPLICA', 'f');
 
 -- where and how it is stored
 ALTER TABLE f SET LOGGED, SET ACCESS METHOD heap, SET TABLESPACE pg_default, SET WITHOUT OIDS;
-SELECT throws_ok('ALTER TABLE f SET UNLOGGED', '0A000', 'cannot set distributed table "f" unlogged');
+ALTER TABLE f SET UNLOGGED;
+SELECT is((SELECT relpersistence FROM pg_class WHERE oid = 'f'::regclass), 'u', 'SET UNLOGGED');
+SELECT is((SELECT string_agg(DISTINCT result, ',') FROM run_command_on_shards('f', $$SELECT relpersistence FROM pg_class WHERE oid = '%s'::regclass$$)), 'p', 'its shards are logged');
+ALTER TABLE f SET LOGGED;
+SELECT is((SELECT relpersistence FROM pg_class WHERE oid = 'f'::regclass), 'p', 'SET LOGGED');
 SELECT throws_ok('ALTER TABLE f INHERIT p', '0A000');
 CREATE TYPE ftype AS (k int, id int, pid bigint, x int, p2 int);
 ALTER TABLE f OF ftype;
