@@ -272,11 +272,15 @@ rh_pipeline_settle_all(int level)
  * ------------------------------------------------------------------------
  */
 
-/* Something has ended without an error; the outermost one waits for the answers. */
+/*
+ * Something ends without an error; the outermost one waits for the answers.  It
+ * still counts meanwhile: the look for deadlocks has executors of its own, which
+ * must not wait for the same.
+ */
 static void
-leave(void)
+settle_if_outermost(void)
 {
-	if (depth == 0 && !dlist_is_empty(&rh_conns))
+	if (depth == 1 && !dlist_is_empty(&rh_conns))
 		rh_pipeline_settle_all(1);
 }
 
@@ -290,13 +294,13 @@ pipeline_ExecutorRun(QueryDesc *query, ScanDirection direction, uint64 count, bo
 			prev_ExecutorRun(query, direction, count, once);
 		else
 			standard_ExecutorRun(query, direction, count, once);
+		settle_if_outermost();
 	}
 	PG_FINALLY();
 	{
 		depth--;
 	}
 	PG_END_TRY();
-	leave();
 }
 
 static void
@@ -309,13 +313,13 @@ pipeline_ExecutorFinish(QueryDesc *query)
 			prev_ExecutorFinish(query);
 		else
 			standard_ExecutorFinish(query);
+		settle_if_outermost();
 	}
 	PG_FINALLY();
 	{
 		depth--;
 	}
 	PG_END_TRY();
-	leave();
 }
 
 static void
@@ -332,13 +336,13 @@ pipeline_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOn
 		else
 			standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv,
 									dest, qc);
+		settle_if_outermost();
 	}
 	PG_FINALLY();
 	{
 		depth--;
 	}
 	PG_END_TRY();
-	leave();
 }
 
 void

@@ -61,6 +61,15 @@ is(rows_of($k1), 150, 'full buffers on both sides');
 $s->query('RESET client_min_messages; DELETE FROM items');
 $c->query('DROP TRIGGER shout ON items');
 
+# the last answers are waited for, with many looks for deadlocks in between
+$other->query("BEGIN; SELECT fill($k1, 5, 5)");
+$s->send("SELECT fill($k1, 1, 20)");
+$c->poll(q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT fill%1, 20)%' AND state = 'active' AND clock_timestamp() > query_start + interval '2s'}, '1');
+$other->query('ROLLBACK');
+$s->finish;
+is(rows_of($k1), 20, 'a long wait for the last answer');
+$s->query('DELETE FROM items');
+
 # a lock that an INSERT waits for: statement_timeout, cancel, the session's end
 $other->query("BEGIN; SELECT fill($k1, 5, 5)");
 $s->query('SET statement_timeout = 500');
