@@ -1,5 +1,5 @@
 -- INSERTs of functions whose answers are read later: every effect, and every error, is the same.
-SELECT plan(77);
+SELECT plan(83);
 SELECT t.add_nodes(1, 2);
 
 CREATE TABLE parents (k int, id int, PRIMARY KEY (k, id));
@@ -192,8 +192,22 @@ CREATE TRIGGER refuse AFTER INSERT ON rows FOR EACH ROW EXECUTE FUNCTION refuse(
 DELETE FROM rows;
 SELECT matches(error_of('SELECT adds(1, i) FROM generate_series(10, 20) i'), '^RH013', 'a trigger of the shards refuses');
 
--- whatever comes next on the connection: the rows are there before it, and so are their errors
+-- functions in SQL, and sets that functions return
 DROP TRIGGER refuse ON rows;
+DELETE FROM rows;
+CREATE FUNCTION adds_two(key int, i int) RETURNS bigint LANGUAGE sql AS
+	'INSERT INTO rows (k, id) VALUES (key, i); INSERT INTO rows (k, id) VALUES (key, i + 1); SELECT count(*) FROM rows WHERE k = key';
+SELECT is((SELECT max(adds_two(1, i * 2)) FROM generate_series(1, 10) i), 20::bigint, 'a function in SQL');
+SELECT matches(error_of('SELECT adds_two(1, i) FROM generate_series(100, 101) i'), '^23505.*SQL function "adds_two" statement', 'and its error');
+CREATE FUNCTION adds_set(key int) RETURNS SETOF int LANGUAGE plpgsql AS
+	'BEGIN FOR i IN 201 .. 205 LOOP INSERT INTO rows (k, id) VALUES (key, i); RETURN NEXT i; END LOOP; END';
+SELECT is((SELECT count(*) FROM (SELECT * FROM adds_set(1) LIMIT 2) s), 2::bigint, 'a set that is not read to its end');
+CREATE TABLE from_set AS SELECT * FROM adds_set(2);
+SELECT is((SELECT count(*) FROM rows WHERE id > 200), 10::bigint, 'is made whole');
+SELECT matches(error_of('CREATE TABLE from_set_again AS SELECT * FROM adds_set(2)'), '^23505', 'CREATE TABLE AS comes with its errors');
+SELECT hasnt_table('from_set_again', 'and makes nothing then');
+
+-- whatever comes next on the connection: the rows are there before it, and so are their errors
 DELETE FROM rows;
 CREATE TABLE ref (a int PRIMARY KEY);
 SELECT create_reference_table('ref');
