@@ -23,9 +23,12 @@
  * locked while the local table is looked at by a new snapshot.  Hence a change
  * in such a group never commits by itself on its node.
  *
- * Whoever has a trigger on some shard could make it report anything.  So a
- * cascade needs a role that could have changed the row itself, or a key that has
- * gone.  It need not have gone: another row of the statement may have got it.
+ * A report is only believed when it has happened: a trigger on the node may have
+ * caught an error, and so taken back what has been reported; and whoever has a
+ * trigger on some shard could make it say anything.  So before a cascade the key
+ * must have gone; or another row must have got it in the same statement, whose
+ * own key has gone.  The second is believed only of a role that could have done
+ * it to any row.
  *
  * A deferred trigger of a user's on a shard would change rows at PREPARE, when
  * nothing can be done about it here any more; so where there are any, they fire
@@ -73,6 +76,8 @@ typedef struct Report
 	Oid			constraint;
 	char	   *old_key;		/* text[] of the referenced columns */
 	char	   *new_key;		/* the same after an UPDATE; NULL: deleted */
+	bool		is_known;		/* has it been found out if this has ... */
+	bool		has_happened;	/* ... really happened? */
 } Report;
 
 static List *reports = NIL;		/* Report, in TopTransactionContext */
@@ -178,7 +183,7 @@ take_report(const RhErrorFields *fields)
 		fields->message == NULL || fields->detail == NULL)
 		return false;
 	old = MemoryContextSwitchTo(TopTransactionContext);
-	report = palloc(sizeof(Report));
+	report = palloc0(sizeof(Report));
 	report->level = GetCurrentTransactionNestLevel();
 	report->constraint = (Oid) strtoul(fields->message, NULL, 10);
 	report->old_key = pstrdup(fields->detail);
@@ -209,7 +214,7 @@ typedef struct KeyChange
  * settings of this session, which are its own too.
  */
 static TupleTableSlot *
-make_key_slot(KeyChange *change, const char *key)
+make_key_slot(const KeyChange *change, const char *key)
 {
 	TupleDesc	desc = RelationGetDescr(change->rel);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
@@ -268,9 +273,20 @@ call_trigger(KeyChange *change, Trigger *trigger)
 	(void) FunctionCallInvoke(fcinfo);
 }
 
-/* Is there, or again, a row of this key?  Asked as the table's owner. */
+/* May the role in force see any row of a table, and do this to it? */
 static bool
-key_exists(KeyChange *change)
+may_do_to_all(Oid relid, AclMode needed)
+{
+	return pg_class_aclmask(relid, GetUserId(), needed, ACLMASK_ALL) == needed &&
+		check_enable_rls(relid, GetUserId(), true) == RLS_NONE;
+}
+
+/*
+ * Is there, or again, a row of this key?  Asked as the role in force, which has
+ * the connection that changed it, or if that cannot tell as the table's owner.
+ */
+static bool
+key_exists(const KeyChange *change)
 {
 	TupleDesc	desc = RelationGetDescr(change->rel);
 	StringInfoData sql;
@@ -296,8 +312,9 @@ key_exists(KeyChange *change)
 		values[i] = change->old_slot->tts_values[att];
 	}
 	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(change->rel->rd_rel->relowner,
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	if (!may_do_to_all(RelationGetRelid(change->rel), ACL_SELECT))
+		SetUserIdAndSecContext(change->rel->rd_rel->relowner,
+							   sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	if (SPI_connect() != SPI_OK_CONNECT ||
 		SPI_execute_with_args(sql.data, change->nkeys, types, values, NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for a reported key");
@@ -323,34 +340,56 @@ is_cascade(Trigger *trigger)
 	}
 }
 
-/*
- * Is a report to be believed as it stands?  The role in force may do to any row
- * what it says has been done to one.
- */
-static bool
-is_trusted(const Report *report, Oid relid)
+/* Another row has got the key of a report, but who says so? */
+static void
+require_trust(const Report *report, const KeyChange *change)
 {
-	AclMode		needed = report->new_key != NULL ? ACL_UPDATE : ACL_DELETE;
+	Oid			relid = RelationGetRelid(change->rel);
+	Oid			referencing;
+	Oid			referenced;
 
-	return pg_class_aclcheck(relid, GetUserId(), needed) == ACLCHECK_OK &&
-		check_enable_rls(relid, GetUserId(), true) == RLS_NONE;
+	if (may_do_to_all(relid, ACL_UPDATE) ||
+		!rh_local_reference_is(report->constraint, &referencing, &referenced))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot apply a change of distributed table \"%s\" to local table \"%s\"",
+					get_rel_name(relid), get_rel_name(referencing)),
+			 errdetail("A key has passed from one row to another, and role \"%s\" may not change all rows of \"%s\".",
+					   GetUserNameFromId(GetUserId(), false), get_rel_name(relid)),
+			 errhint("Change one row with each statement, or distribute \"%s\".",
+					 get_rel_name(referencing))));
 }
 
-/* What the report says must have happened, or nothing happens. */
-static void
-cascade(Report *report, KeyChange *change, Trigger *trigger)
+/* Has what a report of a list says happened? */
+static bool
+has_happened(Report *report, const KeyChange *change, List *list)
 {
-	if (!is_trusted(report, RelationGetRelid(change->rel)) && key_exists(change))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot apply a change of distributed table \"%s\" to local table \"%s\"",
-						RelationGetRelationName(change->rel), get_rel_name(trigger->tgconstrrelid)),
-				 errdetail("The key that is said to have gone is there, and role \"%s\" may not change all rows of \"%s\" itself.",
-						   GetUserNameFromId(GetUserId(), false),
-						   RelationGetRelationName(change->rel)),
-				 errhint("Change one row with each statement, or distribute \"%s\".",
-						 get_rel_name(trigger->tgconstrrelid))));
-	call_trigger(change, trigger);
+	ListCell   *lc;
+
+	if (report->is_known)
+		return report->has_happened;
+	report->is_known = true;	/* also ends a circle */
+	report->has_happened = !key_exists(change);
+	foreach(lc, list)
+	{
+		Report	   *other = lfirst(lc);
+		KeyChange	before = *change;
+
+		if (report->has_happened)
+			break;
+		if (other->constraint != report->constraint || other->new_key == NULL ||
+			strcmp(other->new_key, report->old_key) != 0)
+			continue;
+		before.old_slot = make_key_slot(&before, other->old_key);
+		if (has_happened(other, &before, list))
+		{
+			require_trust(report, change);
+			report->has_happened = true;
+		}
+		ExecDropSingleTupleTableSlot(before.old_slot);
+	}
+	return report->has_happened;
 }
 
 /* Is this the trigger that a report is for? */
@@ -364,9 +403,9 @@ is_wanted(Trigger *trigger, Report *report)
 		 TRIGGER_FOR_DELETE(trigger->tgtype));
 }
 
-/* Do what a report makes necessary; false: later, since its constraint is deferred. */
+/* Do what a report of a list makes necessary; false: later, since its constraint is deferred. */
 static bool
-fire(Report *report, bool may_defer)
+fire(Report *report, List *list, bool may_defer)
 {
 	KeyChange	change = {0};
 	Oid			referencing;
@@ -394,9 +433,7 @@ fire(Report *report, bool may_defer)
 			continue;
 		if (may_defer && trigger->tgdeferrable && rh_set_constraints_deferred(report->constraint))
 			now = false;
-		else if (is_cascade(trigger))
-			cascade(report, &change, trigger);
-		else
+		else if (!is_cascade(trigger) || has_happened(report, &change, list))
 			call_trigger(&change, trigger);
 	}
 	ExecDropSingleTupleTableSlot(change.old_slot);
@@ -420,7 +457,7 @@ fire_all(List *list, bool may_defer)
 	AfterTriggerBeginQuery();
 	foreach(lc, list)
 	{
-		if (fire(lfirst(lc), may_defer))
+		if (fire(lfirst(lc), list, may_defer))
 			continue;
 		MemoryContextSwitchTo(TopTransactionContext);
 		deferred = lappend(deferred, lfirst(lc));
