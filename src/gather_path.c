@@ -233,6 +233,17 @@ add_parameterized_paths(PlannerInfo *root, RelOptInfo *rel, const RhTable *table
 	}
 }
 
+/*
+ * A relation's paths are parameterised by what it refers to laterally, and those
+ * of an arm of a UNION ALL by what any arm does.
+ */
+static ParamPathInfo *
+lateral_param_info(PlannerInfo *root, RelOptInfo *rel)
+{
+	return rel->lateral_relids == NULL ? NULL :
+		get_baserel_parampathinfo(root, rel, rel->lateral_relids);
+}
+
 /* The path of a part that runs on the nodes. */
 static void
 add_part_path(PlannerInfo *root, RelOptInfo *rel, RhPart *part)
@@ -245,7 +256,7 @@ add_part_path(PlannerInfo *root, RelOptInfo *rel, RhPart *part)
 	rel->consider_parallel = false;
 	rel->tuples = part->rows;
 	rel->rows = clamp_row_est(part->rows * selectivity);
-	add_scan_path(root, rel, &part->table, NULL);
+	add_scan_path(root, rel, &part->table, lateral_param_info(root, rel));
 }
 
 static void
@@ -275,8 +286,7 @@ rh_set_rel_pathlist_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTbl
 	rel->pathlist = NIL;
 	rel->partial_pathlist = NIL;
 	rel->consider_parallel = false;
-	add_scan_path(root, rel, &table, rel->lateral_relids == NULL ? NULL :
-				  get_baserel_parampathinfo(root, rel, rel->lateral_relids));
+	add_scan_path(root, rel, &table, lateral_param_info(root, rel));
 	add_parameterized_paths(root, rel, &table);
 }
 

@@ -124,3 +124,9 @@ SELECT to_tsvector(body), body @@ 'houses' FROM texts WHERE k = 2
 RESET default_text_search_config
 
 SELECT DISTINCT to_tsvector(body) FROM texts
+
+-- an arm of a UNION ALL that another one makes lateral
+
+SELECT t.id, u.v FROM g t CROSS JOIN LATERAL (SELECT l.id + t.x FROM loc l UNION ALL SELECT a.id FROM f a JOIN f b USING (k, id) WHERE a.id < 4) u (v) WHERE t.id < 3
+
+SELECT t.id, u.v FROM loc t CROSS JOIN LATERAL (SELECT count(*) FROM f WHERE x = t.k UNION ALL SELECT max(a.id) FROM f a JOIN f b USING (k) WHERE b.x > 2 GROUP BY k) u (v)
