@@ -15,7 +15,11 @@ our %tables = (
 	b => { k => 'int', id => 'int', x => 'int', y => 'int', s => 'text' },
 	c => { k => 'int', id => 'int', x => 'int', y => 'int', s => 'text' },
 	e => { k => 'text', id => 'int', x => 'int', y => 'int', s => 'text' },
-	l => { k => 'int', id => 'int', x => 'int', y => 'int', s => 'text' });
+	l => { k => 'int', id => 'int', x => 'int', y => 'int', s => 'text' },
+	p => { k => 'int', id => 'int', x => 'int', y => 'int', s => 'text' },
+	f => { k => 'int', id => 'int', x => 'int', y => 'int', s => 'text' },
+	m => { k => 'int', id => 'int', x => 'int', y => 'int', s => 'text' },
+	r => { k => 'int', id => 'int', x => 'int', y => 'int', s => 'text' });
 my @columns = qw(k id x y s);
 
 our $schema = <<'SQL';
@@ -24,20 +28,35 @@ CREATE TABLE b (k int NOT NULL, id int NOT NULL, x int, y int, s text, PRIMARY K
 CREATE TABLE c (k int NOT NULL, id int, x int, y int, s text);
 CREATE TABLE e (k text NOT NULL, id int NOT NULL, x int, y int, s text, PRIMARY KEY (k, id));
 CREATE TABLE l (k int, id int NOT NULL PRIMARY KEY, x int, y int, s text);
+CREATE TABLE p (k int NOT NULL, id int NOT NULL, x int, y int, s text, PRIMARY KEY (k, id)) PARTITION BY RANGE (id);
+CREATE TABLE p1 (id int NOT NULL, s text, y int, x int, k int NOT NULL);
+ALTER TABLE p ATTACH PARTITION p1 FOR VALUES FROM (MINVALUE) TO (3);
+CREATE TABLE p2 PARTITION OF p DEFAULT;
+CREATE TABLE r (k int, id int PRIMARY KEY, x int REFERENCES r ON DELETE SET NULL ON UPDATE CASCADE, y int, s text);
+CREATE TABLE f (k int NOT NULL, id int NOT NULL, x int REFERENCES r ON DELETE SET NULL ON UPDATE CASCADE, y int, s text, PRIMARY KEY (k, id),
+	FOREIGN KEY (k, y) REFERENCES b ON DELETE CASCADE ON UPDATE CASCADE);
+CREATE TABLE m (k int, id int NOT NULL PRIMARY KEY, x int, y int, s text, FOREIGN KEY (k, x) REFERENCES a ON DELETE SET NULL (x) ON UPDATE CASCADE);
 SQL
 our $distribute = <<'SQL';
 SELECT create_distributed_table('a', 'k', shard_count => 6);
 SELECT create_distributed_table('b', 'k', colocate_with => 'a');
 SELECT create_distributed_table('c', 'k', colocate_with => 'a');
 SELECT create_distributed_table('e', 'k', shard_count => 4, colocate_with => 'none');
+SELECT create_distributed_table('p', 'k', colocate_with => 'a');
+SELECT create_reference_table('r');
+SELECT create_distributed_table('f', 'k', colocate_with => 'a');
 SQL
 our $fill = <<'SQL';
-TRUNCATE a, b, c, e, l;
+TRUNCATE a, b, c, e, l, p, f, m, r;
 INSERT INTO a SELECT k, id, nullif((k * id) % 5, 2), nullif(id % 4, 0), nullif(chr(96 + (k + id) % 4), '`') FROM generate_series(1, 6) k, generate_series(1, 4) id WHERE (k + id) % 5 > 0;
 INSERT INTO b SELECT k, id, nullif((k + 2 * id) % 5, 3), nullif(k % 3, 0), nullif(chr(96 + (k * id) % 4), '`') FROM generate_series(1, 7) k, generate_series(1, 4) id WHERE (k * id) % 4 > 0;
 INSERT INTO c SELECT k, nullif(id % 4, 0), nullif((k + id) % 4, 3), nullif(id, 3), nullif(chr(96 + (k + 2 * id) % 5), '`') FROM generate_series(0, 5) k, generate_series(1, 5) id WHERE (k + id) % 3 > 0;
 INSERT INTO e SELECT chr(96 + k), id, nullif((k * id) % 5, 1), nullif(k, 2), nullif(chr(96 + id % 3), '`') FROM generate_series(1, 4) k, generate_series(1, 4) id WHERE (k + id) % 4 > 0;
 INSERT INTO l SELECT nullif(id % 7, 3), id, nullif(id % 5, 0), nullif(id % 3, 1), nullif(chr(96 + id % 4), '`') FROM generate_series(1, 12) id;
+INSERT INTO p SELECT k, id, nullif((k + 2 * id) % 6, 3), nullif(k % 3, 1), nullif(chr(96 + (k * id) % 3), '`') FROM generate_series(1, 6) k, generate_series(1, 5) id WHERE (k * id) % 4 < 3;
+INSERT INTO r SELECT nullif(id % 5, 2), id, nullif(id / 2, 0), nullif(id % 4, 1), nullif(chr(96 + id % 4), '`') FROM generate_series(1, 9) id;
+INSERT INTO f SELECT k, n + 2 * id, 1 + (k + id) % 5, id, nullif(chr(96 + (k + id) % 4), '`') FROM b, generate_series(0, 1) z (n) WHERE (k + id) % 3 > 0;
+INSERT INTO m SELECT k, row_number() OVER (ORDER BY k, id), id, nullif(k, 2), s FROM a WHERE (k + 2 * id) % 3 = 0;
 SQL
 
 my ($tenant, $alias_number, $budget, %ctes);
@@ -237,7 +256,7 @@ sub from_item
 		@columns{@names} = @types;
 		return (($lateral ? 'LATERAL ' : '') . "($select) $alias (" . join(', ', @names) . ")", [ $alias, \%columns ]);
 	}
-	my $table = pick(qw(a a a b b b c c e l));
+	my $table = pick(qw(a a a b b b c c e l p p f r r m));
 	return ("$table $alias", [ $alias, $tables{$table} ]);
 }
 
@@ -346,7 +365,7 @@ sub select_statement
 		}
 		$out[0] = $key if $key && $seen{$key} && $types->[0] eq 'int';
 		my $having = chance(0.25) ? ' HAVING ' . pick('count(*) > ' . number(1), aggregate($scope, 'int') . ' ' . pick('<', '>=', '=') . ' ' . number()) : '';
-		my $text2 = @group ? ' GROUP BY ' . join(', ', @group) : '';
+		my $text2 = @group ? ' GROUP BY ' . (@group > 1 || chance(0.2) ? pick('', '', 'ROLLUP ', 'CUBE ', 'GROUPING SETS ') : '') . '(' . join(', ', @group) . ')' : '';
 		return 'SELECT ' . join(', ', @out) . " FROM $from$text$text2$having" . order_limit($types, 0.3);
 	}
 	if ($way < 0.5)
@@ -436,7 +455,8 @@ sub assignments
 sub change_statement
 {
 	my ($plain) = @_;
-	my $table = pick($plain ? qw(a b) : qw(a a b b c e l));
+	my $table = pick($plain ? qw(a b p f) : qw(a a b b c e l p f r r m));
+	return merge_statement(pick(qw(a b p f r r l m))) if !$plain && chance(0.08);
 	my $type = $table eq 'e' ? 'text' : 'int';
 	my $alias = 'x' . ++$alias_number;
 	my $scope = [ [ $alias, $tables{$table} ] ];
@@ -456,7 +476,7 @@ sub change_statement
 		  . int_expression($inner, 1) . ", " . text_expression($inner, 1) . " FROM $from$text ORDER BY 1, 2, 3, 4" . conflict($table, $alias, $scope)
 		  if chance(0.4);
 		my ($k, $i) = ($type eq 'text' ? pick("'a'", 'e.k') : 'e.k', pick('e.id', 'e.id + ' . number(4)));
-		my $source = $type eq 'text' ? 'e' : pick(qw(a b));
+		my $source = $type eq 'text' ? 'e' : pick(qw(a b p f));
 		return "INSERT INTO $table AS $alias (k, id, x, y, s) SELECT $k, $i, e.y, e.x, e.s FROM $source e" . (chance(0.6) ? ' WHERE ' . key_condition('e.k', $tables{$source}{k}) : '')
 		  . ($k eq "'a'" ? ' AND ' x 0 : '') . ($k eq "'a'" ? " ON CONFLICT DO NOTHING" x 0 : '') if $k eq 'e.k';
 	}
@@ -466,7 +486,7 @@ sub change_statement
 	if ($way < 0.6)
 	{
 		# one row of the other table at most for each of ours
-		my $other = pick(grep { $tables{$_}{k} eq $type && $_ ne 'c' } qw(a b e));
+		my $other = pick(grep { $tables{$_}{k} eq $type && $_ ne 'c' } qw(a b e p f));
 		my $o = 'o' . $alias_number;
 		my $both = [ @$scope, [ $o, $tables{$other} ] ];
 		push @where, pick("$o.k = $alias.k", "$alias.k = $o.k"), "$alias.id = $o.id";
@@ -480,12 +500,31 @@ sub change_statement
 	return "DELETE FROM $table $alias" . ($text || " WHERE $alias.id = " . number());
 }
 
+# MERGE of rows of which each matches one at most
+sub merge_statement
+{
+	my ($table) = @_;
+	my $alias = 'x' . ++$alias_number;
+	my ($from, $where, $inner) = from_clause(pick(1, 1, 2), []);
+	my $text = where_clause($where, $inner, 1);
+	my $key = pick(key_column($inner) // number(), number($tenant));
+	my $id = int_expression($inner, 0);
+	my $source = "SELECT DISTINCT ON (1, 2) " . ($table =~ /^[lrm]$/ ? number(1) : "coalesce($key, " . number(1) . ")") . " AS k, coalesce($id, 9) AS id, "
+	  . int_expression($inner, 1) . " AS x, " . text_expression($inner, 1) . " AS s FROM $from$text ORDER BY 1, 2, 3, 4";
+	my $scope = [ [ $alias, $tables{$table} ], [ 'o', { k => 'int', id => 'int', x => 'int', s => 'text' } ] ];
+	my $sql = "MERGE INTO $table $alias USING ($source) o ON " . ($table =~ /^[lrm]$/ ? '' : "$alias.k = o.k AND ") . "$alias.id = o.id";
+	$sql .= " WHEN MATCHED AND " . condition($scope, 0) . " THEN " . pick('DELETE', 'DO NOTHING', 'UPDATE SET y = o.x') if chance(0.6);
+	$sql .= " WHEN MATCHED THEN UPDATE SET " . assignments($scope) if chance(0.7);
+	$sql .= " WHEN NOT MATCHED THEN INSERT (k, id, y, s) VALUES (o.k, o.id, o.x, o.s)" if chance(0.6) || $sql !~ /WHEN/;
+	return $sql;
+}
+
 sub conflict
 {
 	my ($table, $alias, $scope) = @_;
 	return '' if $table eq 'c' || chance(0.3);
 	return ' ON CONFLICT DO NOTHING' if chance(0.35);
-	my $target = $table eq 'l' ? '(id)' : '(k, id)';
+	my $target = $table =~ /^[lrm]$/ ? '(id)' : '(k, id)';
 	return " ON CONFLICT $target DO NOTHING" if chance(0.3);
 	my @set = pick("x = excluded.x", "x = ($alias.x + excluded.x) % 7", "s = excluded.s || 'u', y = " . number(), "x = DEFAULT", "k = excluded.k, y = excluded.y") =~ s/(.*)/$1/r;
 	my $where = chance(0.3) ? ' WHERE ' . condition([ @$scope, [ 'excluded', $tables{$table} ] ], 0) : '';
@@ -495,7 +534,7 @@ sub conflict
 sub returning
 {
 	my ($text) = @_;
-	return '' unless chance(0.5);
+	return '' if $text =~ /^MERGE/ || !chance(0.5);
 	my ($alias) = $text =~ /\b(x\d+)\b/;
 	return ' RETURNING ' . pick("$alias.*", "$alias.k, $alias.id, $alias.x", "$alias.id, $alias.s, coalesce($alias.x, " . number() . ")", "*" =~ s/.*/$alias.k/r);
 }

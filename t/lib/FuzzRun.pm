@@ -160,8 +160,8 @@ sub move_bucket
 {
 	my $moved = eval {
 		my ($shard, $from, $to) = split /\|/, $sessions[0]->query(
-			"SELECT shardid, nodeport, (SELECT n.nodeport FROM pg_dist_node n WHERE n.nodeport <> s.nodeport AND n.nodeport IN (SELECT nodeport FROM citus_shards) LIMIT 1)
-			 FROM citus_shards s ORDER BY random() LIMIT 1");
+			"SELECT shardid, nodeport, (SELECT n.nodeport FROM pg_dist_node n WHERE n.nodeport <> s.nodeport AND n.nodeport IN (SELECT nodeport FROM citus_shards WHERE citus_table_type = 'distributed') LIMIT 1)
+			 FROM citus_shards s WHERE citus_table_type = 'distributed' ORDER BY random() LIMIT 1");
 		$sessions[0]->query("SELECT citus_move_shard_placement($shard, '127.0.0.1', $from, '127.0.0.1', $to)");
 		1;
 	};
