@@ -86,11 +86,15 @@ goes_alone(RhConn *conn, RhPrepared *prepared)
 		rh_conn_settings_known(conn);
 }
 
-/* May the next statement, if it is prepared, close the group of what is pipelined? */
+/*
+ * May the next statement, if it is prepared, close the group of what is
+ * pipelined?  Not where that has been asked for already, by somebody whose wait
+ * has ended with an error that was caught.
+ */
 bool
 rh_pipeline_goes_along(RhConn *conn, RhPrepared *prepared)
 {
-	return conn->pipeline_error == NULL &&
+	return conn->pipeline_error == NULL && !conn->pipeline_synced &&
 		(conn->pipelined == 0 || goes_alone(conn, prepared));
 }
 
@@ -122,7 +126,7 @@ rh_pipeline_insert(RhConn *conn, const RhStatement *statement)
 		return false;
 	if (conn->reader != NULL)
 		rh_conn_make_idle(conn);
-	if (conn->pipeline_error != NULL || conn->pipelined == MAX_PIPELINED)
+	if (conn->pipeline_error != NULL || conn->pipeline_synced || conn->pipelined == MAX_PIPELINED)
 		rh_pipeline_settle(conn);
 	prepared = rh_conn_find_prepared(conn, statement);
 	if (!goes_alone(conn, prepared))

@@ -70,6 +70,28 @@ $s->finish;
 is(rows_of($k1), 20, 'a long wait for the last answer');
 $s->query('DELETE FROM items');
 
+# a wait for the answers that is cancelled, and caught by a block that began later, does not lose count
+$other->query("BEGIN; SELECT fill($k1, 7, 7)");
+$s->send(qq{DO \$\$ DECLARE n int; BEGIN
+	FOR i IN 1 .. 7 LOOP INSERT INTO items (k, id) VALUES ($k1, i); END LOOP;
+	BEGIN
+		PERFORM count(*) FROM items WHERE k = $k1;
+	EXCEPTION WHEN query_canceled THEN INSERT INTO lines VALUES ('cancelled');
+	END;
+	FOR i IN 8 .. 10 LOOP INSERT INTO items (k, id) VALUES ($k1, i); END LOOP;
+	SELECT count(*) INTO n FROM items WHERE k = $k1;
+	INSERT INTO lines VALUES (n || ' rows');
+	END \$\$});
+$cluster->worker(1)->poll(q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT%'}, '1');
+$c->poll(q{SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO%' AND wait_event_type = 'Extension'}, '1');
+$c->query('SELECT pg_cancel_backend(' . $s->backend_pid . ')');
+$c->poll(q{SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND relation = 'lines'::regclass}, '1');
+$other->query('ROLLBACK');
+$s->finish;
+is($c->query(q{SELECT string_agg(what, ', ' ORDER BY what DESC) FROM lines}), 'cancelled, 10 rows', 'a cancelled wait does not lose count');
+is(rows_of($k1), 10, 'all rows are there');
+$s->query('DELETE FROM items; DELETE FROM lines');
+
 # a lock that an INSERT waits for: statement_timeout, cancel, the session's end
 $other->query("BEGIN; SELECT fill($k1, 5, 5)");
 $s->query('SET statement_timeout = 500');
