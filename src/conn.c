@@ -453,21 +453,41 @@ open_conn(const RhNode *node, Oid userid)
 	return conn;
 }
 
+/* Is the node where we think it is? */
+static bool
+is_at_address(RhConn *conn, uint64 version)
+{
+	RhNode		node;
+
+	if (conn->map_version == version)
+		return true;
+	if (!rh_map_node(conn->node_id, &node) || node.port != conn->port ||
+		strcmp(node.host, conn->host) != 0 || strcmp(node.database, conn->database) != 0)
+		return false;
+	conn->map_version = version;
+	return true;
+}
+
+void
+rh_conn_check_address(RhConn *conn)
+{
+	if (is_at_address(conn, rh_map_version()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access because node \"%s\" has got another address", conn->name),
+			 errdetail("This transaction has used the server at the old one."),
+			 errhint("The transaction might succeed if retried.")));
+}
+
 /* Is it fit for use outside a transaction, with the node where we think it is? */
 static bool
 is_current(RhConn *conn, uint64 version)
 {
 	TimestampTz now = GetCurrentStatementStartTimestamp();
 
-	if (conn->map_version != version)
-	{
-		RhNode		node;
-
-		if (!rh_map_node(conn->node_id, &node) || node.port != conn->port ||
-			strcmp(node.host, conn->host) != 0 || strcmp(node.database, conn->database) != 0)
-			return false;
-		conn->map_version = version;
-	}
+	if (!is_at_address(conn, version))
+		return false;
 	if (now - conn->last_used > IDLE_CHECK_MS * INT64CONST(1000))
 	{
 		/* the end of a read that was given up may still be on its way */

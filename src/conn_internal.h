@@ -158,6 +158,7 @@ extern void rh_link_init(void);
 extern dlist_head rh_conns;
 extern void rh_conn_close(RhConn *conn);
 extern void rh_conn_lost(RhConn *conn) pg_attribute_noreturn();
+extern void rh_conn_check_address(RhConn *conn);	/* 40001: the node has moved since */
 extern RhWireStatus rh_conn_await(RhConn *conn, RhMessage *message);
 extern void rh_conn_receive(RhConn *conn, RhMessage *message);
 extern void rh_conn_flush(RhConn *conn);

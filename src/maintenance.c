@@ -21,6 +21,7 @@
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/value.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
 #include "src/conn.h"
@@ -54,16 +55,24 @@ print_options(VacuumStmt *statement)
 	return buf.data;
 }
 
+/* Does the statement say so of itself?  The last one counts. */
+static bool
+has_option(VacuumStmt *statement, const char *name)
+{
+	bool		has = false;
+	ListCell   *lc;
+
+	foreach(lc, statement->options)
+		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
+			has = defGetBoolean(lfirst(lc));
+	return has;
+}
+
 /* Is ANALYZE what the statement does, or also does? */
 static bool
 analyzes(VacuumStmt *statement)
 {
-	ListCell   *lc;
-
-	foreach(lc, statement->options)
-		if (strcmp(lfirst_node(DefElem, lc)->defname, "analyze") == 0)
-			return defGetBoolean(lfirst(lc));
-	return !statement->is_vacuumcmd;
+	return !statement->is_vacuumcmd || has_option(statement, "analyze");
 }
 
 /* "(a, b)" after each shard's name, or nothing. */
@@ -252,6 +261,45 @@ rh_maintenance_all(VacuumStmt *statement)
 			maintain_table(analyze, makeVacuumRelation(NULL, tables[i].relid, NIL), &tables[i]);
 }
 
+/* May it come to a table that is being distributed? */
+static bool
+meets_transit(VacuumStmt *statement)
+{
+	ListCell   *lc;
+
+	if (!rh_map_has_transit())
+		return false;
+	foreach(lc, statement->rels)
+	{
+		VacuumRelation *relation = lfirst_node(VacuumRelation, lc);
+		RhTable		table;
+		Oid			relid = OidIsValid(relation->oid) ? relation->oid :
+			RangeVarGetRelid(relation->relation, NoLock, true);
+
+		if (OidIsValid(relid) &&
+			(rh_map_place(relid, &table) == RH_PLACE_TRANSIT || rh_is_partitioned(relid)))
+			return true;
+	}
+	return statement->rels == NIL;
+}
+
+/*
+ * A distribution gives way to whoever waits for the lock that it holds on its
+ * tables, and begins anew: right for DDL, and too much for a vacuum by hand,
+ * after which nothing is different.  So this passes such tables by, as
+ * autovacuum does, with PostgreSQL's own warning.
+ */
+static VacuumStmt *
+spare_transit(VacuumStmt *statement)
+{
+	if (!meets_transit(statement) || has_option(statement, "full"))
+		return statement;
+	statement = copyObject(statement);
+	statement->options = lappend(statement->options,
+								 makeDefElem("skip_locked", (Node *) makeBoolean(true), -1));
+	return statement;
+}
+
 VacuumStmt *
 rh_maintenance(VacuumStmt *statement, bool is_toplevel)
 {
@@ -274,7 +322,7 @@ rh_maintenance(VacuumStmt *statement, bool is_toplevel)
 			rest = lappend(rest, relation);
 	}
 	if (distributed == NIL)
-		return statement;
+		return spare_transit(statement);
 	if (statement->is_vacuumcmd)
 		PreventInTransactionBlock(is_toplevel, "VACUUM");
 	foreach(lc, distributed)
@@ -291,5 +339,5 @@ rh_maintenance(VacuumStmt *statement, bool is_toplevel)
 		return NULL;
 	local = copyObject(statement);
 	local->rels = rest;
-	return local;
+	return spare_transit(local);
 }

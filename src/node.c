@@ -23,6 +23,7 @@
 #include "src/conn.h"
 #include "src/conn_internal.h"
 #include "src/node.h"
+#include "src/node_address.h"
 #include "src/owner.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
@@ -417,7 +418,17 @@ rh_update_node(PG_FUNCTION_ARGS)
 				 errmsg("node \"%s:%d\" already exists", host, port)));
 	}
 	if (node.is_active)
+	{
+		bool		force = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+		int			cooldown = PG_ARGISNULL(4) ? 0 : PG_GETARG_INT32(4);
+
+		if (cooldown < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("lock_cooldown must not be negative")));
 		check_new_address(&node, host, port);
+		rh_node_await_writers(&node, force, cooldown);
+	}
 	update_node(&node, "node_name = $2", TEXTOID, CStringGetTextDatum(host));
 	update_node(&node, "node_port = $2", INT4OID, Int32GetDatum(port));
 	PG_RETURN_VOID();

@@ -174,6 +174,7 @@ note_use(RhConn *conn, RhAccess access, int level)
 		conn->first_level = level;
 	if (access == RH_READ)
 		return;
+	rh_conn_check_address(conn);
 	conn->wrote = true;
 	if (access == RH_WRITE)
 	{
@@ -571,6 +572,7 @@ pre_commit(void)
 			rh_conn_lost(conn);
 		if (conn->wrote)
 		{
+			rh_conn_check_address(conn);
 			writer = conn;
 			writers++;
 		}

@@ -1,5 +1,5 @@
 -- Nodes: added, looked at, changed, asked, removed; bad input changes nothing.
-SELECT plan(53);
+SELECT plan(54);
 
 CREATE FUNCTION add(number int) RETURNS int LANGUAGE sql AS $$ SELECT citus_add_node(t.host(), t.port($1)) $$;
 
@@ -85,6 +85,7 @@ SELECT is(citus_activate_node(t.host(), t.port(1)), 1, 'and comes back');
 -- moving a node's address
 SELECT throws_ok($$SELECT citus_update_node(1, t.host(), t.port(2))$$, '42710', NULL, 'an address that is taken');
 SELECT throws_ok($$SELECT citus_update_node(77, t.host(), t.port(2))$$, '42704', NULL, 'no such node');
+SELECT throws_ok($$SELECT citus_update_node(1, 'localhost', t.port(1), lock_cooldown => -1)$$, '22023', 'lock_cooldown must not be negative');
 SELECT lives_ok($$SELECT citus_update_node(1, 'localhost', t.port(1))$$, 'the same server by another name');
 
 -- asking

@@ -24,7 +24,29 @@ my (undef, undef, $messages) = $c->try($move);
 like($messages, qr/55000.*server "127.0.0.1:\d+" is a standby.*HINT:.*pg_promote/s, 'a standby cannot be a node');
 is($c->query("SELECT nodeport FROM pg_dist_node WHERE nodeid = $id"), $w->port, 'and nothing has changed');
 
+# while the old server takes writes, who has written there is waited for, and keeps what he has written
 my ($session, $open) = map { $c->session } 1, 2;
+my $mover = $c->session;
+my $alias = "SELECT citus_update_node($id, 'localhost', " . $w->port . ', lock_cooldown => 100';
+$open->query("BEGIN; UPDATE a SET v = 7 WHERE k = $k");
+$session->query("BEGIN; SELECT v FROM a WHERE k = $k");
+$mover->send("$alias)");
+$c->poll(q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'SELECT citus_update_node%' AND wait_event_type IN ('Extension', 'Lock') AND clock_timestamp() - query_start > '1 s'});
+ok($mover->busy, 'a writer is waited for');
+is(($open->try("UPDATE a SET v = 8 WHERE k = $k; COMMIT"))[1], '', 'he goes on, and commits');
+like(($mover->finish)[1], qr/NOTICE: .*waiting for transactions that have written.*DETAIL: +Processes: \d+\./s, 'and is named');
+like(($session->try("UPDATE a SET v = 9 WHERE k = $k"))[1], qr/40001: could not serialize access because node .* has got another address/, 'a transaction that has read by the old address does not write by it');
+$session->query('ROLLBACK');
+is($session->query("SELECT v FROM a WHERE k = $k"), '8', 'it may begin again');
+
+# force: for as long as lock_cooldown says
+$open->query("BEGIN; UPDATE a SET v = 7 WHERE k = $k");
+my $pid = $open->backend_pid;
+$alias =~ s/'localhost'/'127.0.0.1'/;
+is(($c->try("$alias, force => true)"))[0], 0, 'with force he is not waited for for ever');
+$c->poll("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid");
+is($c->query("SELECT v FROM a WHERE k = $k"), '8', 'his session is terminated, his transaction rolled back');
+$open = $c->session;
 $session->query("PREPARE one AS SELECT v FROM a WHERE k = $k; EXECUTE one");
 $session->query("UPDATE a SET v = 1 WHERE k = $k");
 $open->query("BEGIN; UPDATE a SET v = 2 WHERE k = $k");

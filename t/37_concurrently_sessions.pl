@@ -233,13 +233,28 @@ for my $shards (4, 1)
 	$c->query('DROP TABLE n');
 }
 
+# ---- VACUUM and ANALYZE pass it by, and do not make it begin anew ----
+$c->query($tables);
+begin("create_distributed_table_concurrently('f', 'k')", 'transfer-copied-table');
+for my $sql ('VACUUM f', 'ANALYZE f (k)', 'VACUUM (ANALYZE) p, f', 'VACUUM', 'ANALYZE')
+{
+	my (undef, undef, $messages) = $c->try("SET statement_timeout = '60s'; $sql");
+	like($messages, qr/WARNING: .*skipping (vacuum|analyze) of "f" --- lock not available/, "$sql passes a table by that is being distributed");
+	unlike($messages, qr/ERROR/, 'and does no harm');
+}
+unlike(end('transfer-copied-table'), qr/ERROR/, 'which goes on');
+is($c->query('SELECT count(*) FROM f'), '300', 'with all rows');
+clean('after VACUUM');
+is(($c->try('VACUUM ANALYZE f'))[0], 0, 'when it is distributed, it is vacuumed');
+$c->query($drop);
+
 # ---- DDL goes first ----
 for my $ddl ([ 'ALTER TABLE f ADD COLUMN w int DEFAULT 7', 'SELECT sum(w) FROM f', '2100' ],
 	[ 'CREATE INDEX more ON f (v)', 'SELECT sum(row_count) FROM t.shard_rows(\'f\')', '300' ],
 	[ 'TRUNCATE f', 'SELECT count(*) FROM f', '0' ],
 	[ 'GRANT SELECT ON f TO PUBLIC', "SELECT t.on_node(1, \$\$SELECT count(*) > 0 FROM pg_class WHERE relname = 'f' AND relacl::text ~ '=r/'\$\$)", 'true' ],
 	[ 'ALTER TABLE f RENAME COLUMN v TO u', 'SELECT sum(u) FROM f', '0' ],
-	[ 'VACUUM f', 'SELECT count(*) FROM f', '300' ],
+	[ 'VACUUM FULL f', 'SELECT count(*) FROM f', '300' ],
 	[ 'CREATE TABLE g (k int REFERENCES p)', 'SELECT count(*) FROM g', '0' ])
 {
 	my ($sql, $check, $expected) = @$ddl;
