@@ -6,8 +6,8 @@
  * A transaction that has written on the old server would commit there, and its
  * rows be lost.  So they are waited for, as a cutover does: by the gates of all
  * buckets on the node, which their writers hold to their end, and which we hold
- * until the new address is committed.  Who has only read there, or waits for a
- * gate, finds the new one when he first writes (rh_conn_check_address).
+ * until the new address is committed.  Who waits for a gate uses the new address
+ * after that, unless his snapshot is of the old server: rh_conn_check_address.
  *
  * A server that is down, or a standby by now, commits nothing: who has written
  * there gets an error, and need not be waited for, unless the caller wants him

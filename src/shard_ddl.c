@@ -827,8 +827,11 @@ rh_shard_ddl_new_objects(Oid shell, const RhPlacement *bucket, List *old_indexes
 	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
 	List	   *statements = NIL;
 	List	   *with_constraint = NIL;
+	StringInfoData checks;
 	ListCell   *lc;
 
+	/* CHECK constraints are one command: the shard is scanned once for all of them */
+	initStringInfo(&checks);
 	qualify_names();
 	foreach(lc, constraints_of(shell, "cfpux"))
 	{
@@ -850,14 +853,16 @@ rh_shard_ddl_new_objects(Oid shell, const RhPlacement *bucket, List *old_indexes
 		if (item->contype == CONSTRAINT_FOREIGN)
 			statements = lappend(statements, foreign_key_statement(item, bucket, shard, false));
 		else if (item->contype == CONSTRAINT_CHECK)
-			statements = lappend(statements,
-								 psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", shard,
-										  quote_identifier(item->name),
-										  definition_of(pg_get_constraintdef, item->oid)));
+			appendStringInfo(&checks, "%s ADD CONSTRAINT %s %s",
+							 checks.len == 0 ? psprintf("ALTER TABLE %s", shard) : ",",
+							 quote_identifier(item->name),
+							 definition_of(pg_get_constraintdef, item->oid));
 		else
 			statements = list_concat(statements,
 									 index_statements(rel, item->conindid, item, bucket, shard));
 	}
+	if (checks.len > 0)
+		statements = lcons(checks.data, statements);
 	foreach(lc, RelationGetIndexList(rel))
 		if (!list_member_oid(old_indexes, lfirst_oid(lc)) &&
 			!list_member_oid(with_constraint, lfirst_oid(lc)))

@@ -29,7 +29,7 @@ my ($session, $open) = map { $c->session } 1, 2;
 my $mover = $c->session;
 my $alias = "SELECT citus_update_node($id, 'localhost', " . $w->port . ', lock_cooldown => 100';
 $open->query("BEGIN; UPDATE a SET v = 7 WHERE k = $k");
-$session->query("BEGIN; SELECT v FROM a WHERE k = $k");
+$session->query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT v FROM a WHERE k = $k");
 $mover->send("$alias)");
 $c->poll(q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'SELECT citus_update_node%' AND wait_event_type IN ('Extension', 'Lock') AND clock_timestamp() - query_start > '1 s'});
 ok($mover->busy, 'a writer is waited for');

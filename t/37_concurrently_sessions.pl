@@ -239,8 +239,8 @@ begin("create_distributed_table_concurrently('f', 'k')", 'transfer-copied-table'
 for my $sql ('VACUUM f', 'ANALYZE f (k)', 'VACUUM (ANALYZE) p, f', 'VACUUM', 'ANALYZE')
 {
 	my (undef, undef, $messages) = $c->try("SET statement_timeout = '60s'; $sql");
-	like($messages, qr/WARNING: .*skipping (vacuum|analyze) of "f" --- lock not available/, "$sql passes a table by that is being distributed");
-	unlike($messages, qr/ERROR/, 'and does no harm');
+	like($messages, qr/WARNING: .*skipping (vacuum|analyze) of "f" --- lock not available/, "$sql says that it passes a table by that is being distributed") if $sql =~ / f\b/;
+	unlike($messages, qr/ERROR/, "$sql does not wait for it");
 }
 unlike(end('transfer-copied-table'), qr/ERROR/, 'which goes on');
 is($c->query('SELECT count(*) FROM f'), '300', 'with all rows');
