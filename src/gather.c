@@ -23,6 +23,7 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
+#include "src/divide.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
 #include "src/insert.h"
@@ -326,5 +327,5 @@ rh_gather_init(void)
 	rh_gather_path_init();
 	rh_multi_dml_init();
 	rh_insert_init();
-	rh_merge_init();
+	rh_divide_init();
 }

@@ -22,15 +22,10 @@
 #include "parser/parsetree.h"
 #include "shmem/map.h"
 #include "src/classify.h"
-#include "src/copart.h"
-#include "src/gather.h"
+#include "src/divide.h"
 #include "src/merge.h"
 #include "src/multi_dml.h"
-#include "src/router.h"
-#include "src/scan_spec.h"
 #include "src/sendable.h"
-#include "src/ship.h"
-#include "src/template.h"
 #include "utils/lsyscache.h"
 
 /* ------------------------------------------------------------------------
@@ -99,102 +94,6 @@ rh_merge_inserted(MergeAction *action, AttrNumber attnum)
  * ------------------------------------------------------------------------
  */
 
-/*
- * The tables that only the nodes read are the statement's as well: for
- * permission checks, locks and invalidation.
- */
-static void
-add_relations(PlannedStmt *stmt, Query *merge)
-{
-	List	   *relations = NIL;
-	List	   *items = NIL;
-	bool		depends_on_role;
-	ListCell   *lc;
-
-	foreach(lc, rh_classify_relations(merge))
-	{
-		RangeTblEntry *rte = copyObject((RangeTblEntry *) lfirst(lc));
-
-		rte->tablesample = NULL;
-		rte->securityQuals = NIL;
-		stmt->rtable = lappend(stmt->rtable, rte);
-	}
-	extract_query_dependencies((Node *) merge, &relations, &items, &depends_on_role);
-	stmt->relationOids = list_concat_unique_oid(stmt->relationOids, relations);
-	stmt->invalItems = list_concat(stmt->invalItems, items);
-	stmt->dependsOnRole |= depends_on_role;
-}
-
-/* The scan on top of the source's plan. */
-static PlannedStmt *
-make_plan(Query *parse, RhMergeSource *division, RhShipment *shipment, const RhTable *table,
-		  PlannedStmt *stmt)
-{
-	CustomScan *scan = makeNode(CustomScan);
-	RhScanSpec	spec = {.way = "rows of the source sent"};
-	ListCell   *lc;
-
-	spec.template = rh_template_make(shipment->query);
-	spec.nparams = list_length(shipment->values);
-	rh_scan_set_key(&spec, table);
-	foreach(lc, shipment->values)
-		scan->custom_exprs = lappend(scan->custom_exprs, expression_planner(lfirst(lc)));
-	scan->custom_private = list_make3(rh_scan_to_private(&spec),
-									  list_make3_int(division->key_column,
-													 (int) division->key_hash_proc,
-													 division->first_param),
-									  division->wire_types);
-	scan->custom_plans = list_make1(stmt->planTree);
-	scan->methods = &rh_merge_scan_methods;
-	scan->scan.plan.startup_cost = stmt->planTree->startup_cost;
-	scan->scan.plan.total_cost = stmt->planTree->total_cost;
-	scan->scan.plan.plan_rows = stmt->planTree->plan_rows;
-
-	stmt->planTree = (Plan *) scan;
-	stmt->commandType = CMD_MERGE;
-	stmt->queryId = parse->queryId;
-	stmt->canSetTag = parse->canSetTag;
-	stmt->stmt_location = parse->stmt_location;
-	stmt->stmt_len = parse->stmt_len;
-	stmt->parallelModeNeeded = false;
-	add_relations(stmt, division->merge);
-	return stmt;
-}
-
-/* By its source's rows; NULL, with a reason, when that is not possible. */
-static PlannedStmt *
-plan_divided(Query *parse, const RhTable *table, const char *query_string, int cursor_options,
-			 ParamListInfo bound_params, const char **reason)
-{
-	RhMergeSource division;
-	RhShipment	shipment = {0};
-	RhCopart	copart;
-	Query	   *join;
-
-	if (!rh_merge_divide(parse, &division))
-	{
-		*reason = division.reason;
-		return NULL;
-	}
-
-	/* what is left on the node (its sub-selects) must find there all that it needs */
-	join = rh_merge_as_join(division.merge);
-	castNode(JoinExpr, linitial(join->jointree->fromlist))->jointype = JOIN_INNER;
-	if (!rh_copart_rows(join, &copart))
-	{
-		*reason = copart.reason;
-		return NULL;
-	}
-	if (!rh_ship_query(division.merge, &shipment))
-	{
-		*reason = shipment.reason;
-		return NULL;
-	}
-	return make_plan(parse, &division, &shipment, table,
-					 rh_gather_plan(division.source, query_string, cursor_options,
-									bound_params));
-}
-
 static void
 refuse(Query *parse, const char *reason)
 {
@@ -239,16 +138,10 @@ rh_merge_plan(Query *parse, const char *query_string, int cursor_options,
 	if (on_every_bucket)
 		stmt = rh_multi_dml_plan_merge(parse, cursor_options, &other_reason);
 	if (stmt == NULL)
-		stmt = plan_divided(parse, &table, query_string, cursor_options, bound_params, &reason);
+		stmt = rh_divide_plan(parse, &table, query_string, cursor_options, bound_params, &reason);
 	if (stmt == NULL && !on_every_bucket)
 		stmt = rh_multi_dml_plan_merge(parse, cursor_options, &other_reason);
 	if (stmt == NULL)
 		refuse(parse, reason);
 	return stmt;
-}
-
-void
-rh_merge_init(void)
-{
-	RegisterCustomScanMethods(&rh_merge_scan_methods);
 }

@@ -5,7 +5,7 @@
  *
  *	  tied to one value of the key				the router, as any statement
  *	  source joined on the distribution column	on every bucket (multi_dml.h)
- *	  any other source							its rows go to their buckets
+ *	  any other source							its rows go to their buckets (divide.h)
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +13,6 @@
 #define RH_MERGE_H
 
 #include "postgres.h"
-#include "nodes/extensible.h"
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
@@ -41,26 +40,5 @@ extern Expr *rh_merge_inserted(MergeAction *action, AttrNumber attnum);
  */
 extern PlannedStmt *rh_merge_plan(Query *parse, const char *query_string, int cursor_options,
 								  ParamListInfo bound_params);
-
-/* A MERGE whose source's rows are read here and sent to their buckets. */
-typedef struct RhMergeSource
-{
-	Query	   *source;			/* SELECT of what the nodes need of a row of the source */
-	Query	   *merge;			/* the MERGE over arrays of these columns */
-	int			key_column;		/* the column that is compared with the key, from 1; 0:
-								 * there is none, and every bucket needs all rows */
-	Oid			key_hash_proc;	/* as in RhScanTie */
-	int			first_param;	/* the number of the first column's array */
-	List	   *wire_types;		/* of oid: the arrays' element types, by column */
-	const char *reason;			/* when it cannot be done: why */
-} RhMergeSource;
-
-/* False, with a reason: it cannot be divided so. */
-extern bool rh_merge_divide(Query *query, RhMergeSource *division);
-
-/* The custom scan that runs it; custom_private is made by rh_merge_plan. */
-extern const CustomScanMethods rh_merge_scan_methods;
-
-extern void rh_merge_init(void);
 
 #endif							/* RH_MERGE_H */

@@ -19,6 +19,7 @@
 #include "rewrite/rewriteManip.h"
 #include "src/classify.h"
 #include "src/copart.h"
+#include "src/divide.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
 #include "src/lift.h"
@@ -145,10 +146,18 @@ rh_multi_dml_plan(Query *parse, int cursor_options, ParamListInfo bound_params)
 	if (!rh_copart_rows(parse, &copart))
 	{
 		const char *reason = copart.reason;
+		const char *other_reason;
+		PlannedStmt *stmt;
 
 		rh_lift_subselects(parse, &lift);
 		if (lift.values == NULL || !rh_copart_rows(lift.query, &copart))
-			refuse(parse, reason);
+		{
+			stmt = rh_divide_plan(parse, &table, NULL, cursor_options, bound_params,
+								  &other_reason);
+			if (stmt == NULL)
+				refuse(parse, reason);
+			return stmt;
+		}
 		parse = lift.query;
 	}
 	if (!rh_ship_query(parse, &shipment))

@@ -32,7 +32,7 @@ BEGIN
     RETURN n;
 END $$;
 
-SELECT plan(49);
+SELECT plan(55);
 
 -- INSERT
 SELECT is(rows_of('INSERT INTO stores (store_id, name) SELECT i, ''store '' || i FROM generate_series(1, 40) i'), 40::bigint, 'INSERT .. SELECT counts its rows');
@@ -122,5 +122,13 @@ SELECT is(rows_of('UPDATE local SET note = ''n'' || s.n FROM stores s WHERE s.st
 SELECT is(rows_of('DELETE FROM local USING stores s WHERE s.store_id = local.store_id AND s.store_id = 2'), 1::bigint, 'DELETE as well');
 SELECT results_eq('SELECT * FROM local ORDER BY 1', $$VALUES (1::bigint, 'n105'), (3, 'n105')$$, 'with its values');
 SELECT is(rows_of('INSERT INTO stores (store_id, name) SELECT store_id + 700, note FROM local'), 2::bigint, 'and back');
+SELECT is(rows_of('UPDATE stores SET name = l.note FROM local l WHERE l.store_id = stores.store_id'), 2::bigint, 'UPDATE of many tenants from a local table');
+CREATE FUNCTION from_local(word text, low int) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN RETURN QUERY UPDATE stores SET name = word || l.note FROM local l WHERE l.store_id = stores.store_id AND l.store_id >= low RETURNING stores.name || l.store_id; END $$;
+SELECT results_eq($$SELECT from_local('w', 2)$$, ARRAY['wn1053'], 'with variables of plpgsql, and RETURNING');
+SELECT results_eq($$SELECT from_local('v', 1) ORDER BY 1$$, ARRAY['vn1051', 'vn1053'], 'again');
+SELECT throws_ok('UPDATE stores SET n = l.store_id - 2 FROM local l WHERE l.store_id = stores.store_id', '23514', NULL, 'a check undoes all of it');
+SELECT is((SELECT sum(n) FROM stores WHERE store_id IN (1, 3)), 210::bigint, 'on all nodes');
+SELECT is(rows_of('DELETE FROM orders USING local l WHERE orders.status = l.note'), 0::bigint, 'not joined on the key');
 
 SELECT finish();

@@ -89,7 +89,7 @@ SELECT is(rows_of($$MERGE INTO orders t USING feed s ON t.store_id = s.store_id 
     WHEN NOT MATCHED THEN INSERT (store_id, status, note) VALUES (s.store_id, 'serial', s.order_id::text)$$), 60::bigint, 'with a sequence');
 SELECT is((SELECT count(DISTINCT order_id) FROM orders WHERE status = 'serial'), 60::bigint, 'each with a number of its own');
 SELECT matches(plan_of($$MERGE INTO orders t USING feed s ON t.store_id = s.store_id WHEN NOT MATCHED THEN INSERT (store_id) VALUES (s.store_id)$$),
-    'Rehouse Merge.*Rows To: their buckets.*Remote SQL: MERGE INTO', 'its source is read first');
+    'Rehouse Modify From Rows.*Rows To: their buckets.*Remote SQL: MERGE INTO', 'its source is read first');
 SELECT is(rows_of($$MERGE INTO orders t USING (VALUES (7, 'one'), (7, 'two')) s (k, w) ON t.store_id = s.k AND t.note = s.w
     WHEN NOT MATCHED THEN INSERT (store_id, note) VALUES (s.k, s.w)$$), 2::bigint, 'for one tenant');
 DELETE FROM orders WHERE status = 'serial' OR note IN ('one', 'two');
@@ -175,7 +175,7 @@ BEGIN
     FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) ' || stmt LOOP result := result || line || E'\n'; END LOOP;
     RETURN result;
 END $$;
-SELECT matches(explain_analyze($$MERGE INTO stores t USING loc s ON t.store_id = s.store_id AND s.order_id > 65 WHEN MATCHED THEN UPDATE SET name = 'explained'$$), 'Rehouse Merge.*actual rows=0', 'EXPLAIN ANALYZE');
+SELECT matches(explain_analyze($$MERGE INTO stores t USING loc s ON t.store_id = s.store_id AND s.order_id > 65 WHEN MATCHED THEN UPDATE SET name = 'explained'$$), 'Rehouse Modify From Rows.*actual rows=0', 'EXPLAIN ANALYZE');
 SELECT is((SELECT count(*) FROM stores WHERE name = 'explained'), (SELECT count(DISTINCT store_id) FROM loc WHERE order_id > 65), 'has run');
 
 -- what is refused, before anything has changed

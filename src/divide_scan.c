@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
- * merge_scan.c
- *	  The custom scan that sends the rows of a MERGE's source to their buckets.
+ * divide_scan.c
+ *	  The custom scan of a divided statement: it sends the source's rows to the
+ *	  buckets of the target.
  *
  * The source is read to its end first, and sorted by the key's hash, which
  * brings the rows of each bucket together (on disk, when they are many).  Then
@@ -20,9 +21,9 @@
 #include "miscadmin.h"
 #include "shmem/gate.h"
 #include "src/conn.h"
+#include "src/divide.h"
 #include "src/key.h"
 #include "src/lift.h"
-#include "src/merge.h"
 #include "src/placements.h"
 #include "src/rows.h"
 #include "src/scan_spec.h"
@@ -34,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/tuplesort.h"
+#include "utils/tuplestore.h"
 
 /* A bucket that the source has rows of, and a hash by which the gate finds it. */
 typedef struct Wanted
@@ -49,7 +51,7 @@ typedef struct NodeStream
 	RhStream   *stream;
 } NodeStream;
 
-typedef struct MergeRun
+typedef struct DivideRun
 {
 	CustomScanState css;		/* must be first */
 	RhScanSpec	spec;
@@ -74,7 +76,10 @@ typedef struct MergeRun
 	int			placement_count;
 	NodeStream *streams;
 	int			stream_count;
-} MergeRun;
+	RhRowsReader *reader;		/* of what is returned, .. */
+	Tuplestorestate *returned;	/* .. which is kept here; NULL: nothing */
+	TupleTableSlot *returned_row;
+} DivideRun;
 
 static Node *create_scan_state(CustomScan *scan);
 static void begin_scan(CustomScanState *node, EState *estate, int eflags);
@@ -83,13 +88,13 @@ static void end_scan(CustomScanState *node);
 static void rescan_scan(CustomScanState *node);
 static void explain_scan(CustomScanState *node, List *ancestors, ExplainState *es);
 
-const CustomScanMethods rh_merge_scan_methods = {
-	.CustomName = "Rehouse Merge",
+const CustomScanMethods rh_divide_scan_methods = {
+	.CustomName = "Rehouse Modify From Rows",
 	.CreateCustomScanState = create_scan_state,
 };
 
-static const CustomExecMethods merge_exec_methods = {
-	.CustomName = "Rehouse Merge",
+static const CustomExecMethods divide_exec_methods = {
+	.CustomName = "Rehouse Modify From Rows",
 	.BeginCustomScan = begin_scan,
 	.ExecCustomScan = exec_scan,
 	.EndCustomScan = end_scan,
@@ -100,15 +105,15 @@ static const CustomExecMethods merge_exec_methods = {
 static Node *
 create_scan_state(CustomScan *scan)
 {
-	MergeRun   *run = (MergeRun *) newNode(sizeof(MergeRun), T_CustomScanState);
+	DivideRun   *run = (DivideRun *) newNode(sizeof(DivideRun), T_CustomScanState);
 
-	run->css.methods = &merge_exec_methods;
+	run->css.methods = &divide_exec_methods;
 	return (Node *) run;
 }
 
 /* Our parameters are in a list of our own: a caller's compiler must not be asked for them. */
 static List *
-init_expressions(MergeRun *run, List *expressions, EState *estate)
+init_expressions(DivideRun *run, List *expressions, EState *estate)
 {
 	ParamListInfo own = estate->es_param_list_info;
 	List	   *states;
@@ -121,7 +126,7 @@ init_expressions(MergeRun *run, List *expressions, EState *estate)
 
 /* The types of the source's columns, and of the arrays that they become. */
 static void
-init_columns(MergeRun *run, TupleDesc desc, List *wire_types)
+init_columns(DivideRun *run, TupleDesc desc, List *wire_types)
 {
 	run->width = list_length(wire_types);
 	run->wire_types = palloc(sizeof(Oid) * run->width);
@@ -147,7 +152,7 @@ init_columns(MergeRun *run, TupleDesc desc, List *wire_types)
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
-	MergeRun   *run = (MergeRun *) node;
+	DivideRun   *run = (DivideRun *) node;
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 	List	   *numbers = lsecond(scan->custom_private);
 	PlanState  *source = ExecInitNode(linitial(scan->custom_plans), estate, eflags);
@@ -160,9 +165,12 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	init_columns(run, ExecGetResultType(source), lthird(scan->custom_private));
 	run->exprs = init_expressions(run, scan->custom_exprs, estate);
 	run->params = rh_scan_params_make(&run->spec, scan->custom_exprs);
-	run->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse merge",
+	if (estate->es_plannedstmt->hasReturning)
+		run->reader = rh_rows_reader_make(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, NIL,
+										  true);
+	run->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse divided",
 											 ALLOCSET_DEFAULT_SIZES);
-	run->bucket_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse merge bucket",
+	run->bucket_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse divided bucket",
 												ALLOCSET_DEFAULT_SIZES);
 }
 
@@ -173,7 +181,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 
 /* The hash of a row's key.  A null matches nothing, in whatever bucket. */
 static uint32
-hash_row(MergeRun *run, TupleTableSlot *slot)
+hash_row(DivideRun *run, TupleTableSlot *slot)
 {
 	bool		isnull;
 	Datum		key = slot_getattr(slot, run->key_column, &isnull);
@@ -188,7 +196,7 @@ hash_row(MergeRun *run, TupleTableSlot *slot)
 
 /* Remember the bucket of a hash, as long as there are few. */
 static void
-want_bucket(MergeRun *run, uint32 hash)
+want_bucket(DivideRun *run, uint32 hash)
 {
 	RhPlacement placement;
 
@@ -217,7 +225,7 @@ make_row_desc(TupleDesc source)
 }
 
 static void
-put_row(MergeRun *run, TupleTableSlot *source)
+put_row(DivideRun *run, TupleTableSlot *source)
 {
 	uint32		hash = 0;
 
@@ -241,7 +249,7 @@ put_row(MergeRun *run, TupleTableSlot *source)
 
 /* Read the source to its end, and sort it. */
 static void
-sort_source(MergeRun *run)
+sort_source(DivideRun *run)
 {
 	PlanState  *source = linitial(run->css.custom_ps);
 	TupleDesc	desc = make_row_desc(ExecGetResultType(source));
@@ -286,7 +294,7 @@ compare_wanted(const void *a, const void *b)
 }
 
 static RhPlacement *
-find_placement(MergeRun *run, uint32 hash)
+find_placement(DivideRun *run, uint32 hash)
 {
 	for (int i = 0; i < run->placement_count; i++)
 		if ((int32) hash >= run->placements[i].hash_min &&
@@ -296,7 +304,7 @@ find_placement(MergeRun *run, uint32 hash)
 }
 
 static void
-enter_bucket(MergeRun *run, uint32 hash)
+enter_bucket(DivideRun *run, uint32 hash)
 {
 	run->placements = run->placements == NULL ? palloc(sizeof(RhPlacement)) :
 		repalloc(run->placements, sizeof(RhPlacement) * (run->placement_count + 1));
@@ -307,7 +315,7 @@ enter_bucket(MergeRun *run, uint32 hash)
 
 /* Few buckets by themselves, in the order that every writer keeps; many by the group's gate. */
 static void
-enter_gate(MergeRun *run)
+enter_gate(DivideRun *run)
 {
 	if (run->key_column == 0 || run->wanted_count > RH_GATE_MANY)
 	{
@@ -320,14 +328,35 @@ enter_gate(MergeRun *run)
 			enter_bucket(run, run->wanted[i].hash);
 }
 
+/* Keep a row that is returned: its node has more to do before they are handed out. */
+static void
+keep_row(DivideRun *run, RhRow *row)
+{
+	TupleTableSlot *slot = run->css.ss.ss_ScanTupleSlot;
+	MemoryContext old;
+
+	if (run->returned == NULL)
+		run->returned = tuplestore_begin_heap(false, false, work_mem);
+	old = MemoryContextSwitchTo(run->css.ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
+	rh_rows_read(run->reader, row, slot);
+	MemoryContextSwitchTo(old);
+	tuplestore_puttupleslot(run->returned, slot);
+	ExecClearTuple(slot);
+	ResetExprContext(run->css.ss.ps.ps_ExprContext);
+}
+
 /* The answer to a node's statement. */
 static void
-finish_stream(MergeRun *run, NodeStream *node)
+finish_stream(DivideRun *run, NodeStream *node)
 {
 	RhRow		row;
 
 	while (rh_stream_next(node->stream, &row))
-		elog(ERROR, "a MERGE returned rows");
+	{
+		if (run->reader == NULL)
+			elog(ERROR, "a statement without RETURNING returned rows");
+		keep_row(run, &row);
+	}
 	run->css.ss.ps.state->es_processed += rh_stream_affected(node->stream);
 	rh_stream_end(node->stream);
 	node->stream = NULL;
@@ -335,7 +364,7 @@ finish_stream(MergeRun *run, NodeStream *node)
 
 /* The place for a node's next statement, once its last one is done. */
 static NodeStream *
-get_node(MergeRun *run, int32 node_id)
+get_node(DivideRun *run, int32 node_id)
 {
 	for (int i = 0; i < run->stream_count; i++)
 	{
@@ -354,7 +383,7 @@ get_node(MergeRun *run, int32 node_id)
 
 /* The statement's parameters, the arrays among them, for one bucket's rows. */
 static void
-set_params(MergeRun *run, ArrayBuildState **arrays)
+set_params(DivideRun *run, ArrayBuildState **arrays)
 {
 	ExprContext *econtext = run->css.ss.ps.ps_ExprContext;
 	ParamListInfo own = econtext->ecxt_param_list_info;
@@ -371,7 +400,7 @@ set_params(MergeRun *run, ArrayBuildState **arrays)
 
 /* Send a bucket the statement with the parameters as they are. */
 static void
-send_statement(MergeRun *run, RhPlacement *placement)
+send_statement(DivideRun *run, RhPlacement *placement)
 {
 	NodeStream *node = get_node(run, placement->node_id);
 	RhStatement statement = {0};
@@ -381,13 +410,14 @@ send_statement(MergeRun *run, RhPlacement *placement)
 	rh_template_render(&sql, run->spec.template, placement);
 	statement.sql = sql.data;
 	statement.access = RH_WRITE;
+	statement.result_format = run->reader != NULL ? run->reader->format : 0;
 	rh_rows_params_use(run->params, &statement);
 	node->stream = rh_stream_start(rh_conn_get(placement->node_id), &statement);
 }
 
 /* Send a bucket its rows, which are forgotten then. */
 static void
-send_bucket(MergeRun *run, RhPlacement *placement, ArrayBuildState **arrays)
+send_bucket(DivideRun *run, RhPlacement *placement, ArrayBuildState **arrays)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->bucket_context);
 
@@ -399,7 +429,7 @@ send_bucket(MergeRun *run, RhPlacement *placement, ArrayBuildState **arrays)
 }
 
 static void
-add_to_arrays(MergeRun *run, ArrayBuildState **arrays)
+add_to_arrays(DivideRun *run, ArrayBuildState **arrays)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->bucket_context);
 
@@ -424,7 +454,7 @@ add_to_arrays(MergeRun *run, ArrayBuildState **arrays)
 
 /* One statement for each bucket that has rows. */
 static void
-send_rows(MergeRun *run)
+send_rows(DivideRun *run)
 {
 	ArrayBuildState **arrays = palloc0(sizeof(ArrayBuildState *) * run->width);
 	RhPlacement current = {0};
@@ -456,7 +486,7 @@ send_rows(MergeRun *run)
 
 /* All rows to every bucket. */
 static void
-send_all_rows(MergeRun *run)
+send_all_rows(DivideRun *run)
 {
 	ArrayBuildState **arrays = palloc0(sizeof(ArrayBuildState *) * run->width);
 	MemoryContext old;
@@ -478,7 +508,7 @@ send_all_rows(MergeRun *run)
 }
 
 static void
-finish_streams(MergeRun *run)
+finish_streams(DivideRun *run)
 {
 	for (int i = 0; i < run->stream_count; i++)
 		if (run->streams[i].stream != NULL)
@@ -490,15 +520,12 @@ finish_streams(MergeRun *run)
  * ------------------------------------------------------------------------
  */
 
-static TupleTableSlot *
-exec_scan(CustomScanState *node)
+/* Do it all. */
+static void
+run_all(DivideRun *run)
 {
-	MergeRun   *run = (MergeRun *) node;
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(run->run_context);
 
-	if (run->finished)
-		return NULL;
-	old = MemoryContextSwitchTo(run->run_context);
 	sort_source(run);
 	enter_gate(run);
 	if (run->key_column > 0)
@@ -508,13 +535,43 @@ exec_scan(CustomScanState *node)
 	finish_streams(run);
 	run->finished = true;
 	MemoryContextSwitchTo(old);
-	return NULL;
+}
+
+/* The access method of ExecScan: the next row that is returned. */
+static TupleTableSlot *
+next_row(ScanState *node)
+{
+	DivideRun  *run = (DivideRun *) node;
+	TupleTableSlot *slot = node->ss_ScanTupleSlot;
+
+	if (!run->finished)
+		run_all(run);
+	if (run->returned == NULL)
+		return ExecClearTuple(slot);
+	if (run->returned_row == NULL)
+		run->returned_row = MakeSingleTupleTableSlot(slot->tts_tupleDescriptor,
+													 &TTSOpsMinimalTuple);
+	if (!tuplestore_gettupleslot(run->returned, true, false, run->returned_row))
+		return ExecClearTuple(slot);
+	return ExecCopySlot(slot, run->returned_row);
+}
+
+static bool
+recheck_row(ScanState *node, TupleTableSlot *slot)
+{
+	return true;
+}
+
+static TupleTableSlot *
+exec_scan(CustomScanState *node)
+{
+	return ExecScan(&node->ss, next_row, recheck_row);
 }
 
 static void
 end_scan(CustomScanState *node)
 {
-	MergeRun   *run = (MergeRun *) node;
+	DivideRun   *run = (DivideRun *) node;
 
 	for (int i = 0; i < run->stream_count; i++)
 		if (run->streams[i].stream != NULL)
@@ -523,19 +580,23 @@ end_scan(CustomScanState *node)
 		ExecDropSingleTupleTableSlot(run->row);
 	if (run->rows != NULL)
 		tuplesort_end(run->rows);
+	if (run->returned_row != NULL)
+		ExecDropSingleTupleTableSlot(run->returned_row);
+	if (run->returned != NULL)
+		tuplestore_end(run->returned);
 	ExecEndNode(linitial(node->custom_ps));
 }
 
 static void
 rescan_scan(CustomScanState *node)
 {
-	elog(ERROR, "a MERGE into a distributed table cannot run twice");
+	elog(ERROR, "a change of a distributed table cannot run twice");
 }
 
 static void
 explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
-	MergeRun   *run = (MergeRun *) node;
+	DivideRun   *run = (DivideRun *) node;
 	RhPlacement *placements;
 	StringInfoData sql;
 

@@ -1,13 +1,15 @@
 /*-------------------------------------------------------------------------
  *
- * merge_source.c
- *	  A MERGE divided: what is read here, and what the nodes do with it.
+ * divide.c
+ *	  UPDATE, DELETE and MERGE divided: what is read here, and what the nodes
+ *	  do with it.
  *
- * The nodes get the columns of the source that the condition and the actions
- * name, as arrays, one element per row.  A part of an expression that has no
- * column of the target, and that a node cannot evaluate (a sequence's next
- * value, functions of the user, sub-selects), is one more such column: it is
- * evaluated here, once for every row of the source.
+ * The source is all that the target is joined with.  The nodes get those of its
+ * columns that the statement names, as arrays, one element per row.  A part of an
+ * expression that has no column of the target, and that a node cannot evaluate
+ * (functions of the user, sub-selects; in what MERGE inserts also a sequence's next
+ * value), is one more such column: it is evaluated here, once for every row of the source.
+ * Conditions on the source alone stay with it.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +24,7 @@
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "shmem/map.h"
+#include "src/divide.h"
 #include "src/keytie.h"
 #include "src/lift.h"
 #include "src/merge.h"
@@ -32,10 +35,11 @@
 
 typedef struct DivideContext
 {
-	RhMergeSource *division;
+	RhDivision *division;
 	Query	   *query;
 	Index		rti;			/* of the arrays' entry */
 	Index		level;			/* how deep in sub-selects */
+	bool		once;			/* expressions here are evaluated once for a row of the source */
 	List	   *columns;		/* of Expr: what is selected from the source */
 } DivideContext;
 
@@ -196,7 +200,7 @@ has_user_function(Node *node, void *arg)
 }
 
 /*
- * Is the expression, at the MERGE's own level, one that is evaluated here for
+ * Is the expression, at the statement's own level, one that is evaluated here for
  * every row of the source?  Values that are the same for all go another way (ship.h).
  */
 static bool
@@ -207,7 +211,9 @@ is_evaluated_here(DivideContext *context, Node *node)
 	(void) find_contents(node, &contents);
 	if (contents.target || contents.placeholders)
 		return false;
-	if (contents.here || contain_volatile_functions(node))
+	if (contain_volatile_functions(node))
+		return context->once;
+	if (contents.here)
 		return true;
 	return contents.source && (contain_mutable_functions(node) || has_user_function(node, NULL));
 }
@@ -260,6 +266,15 @@ divide_mutator(Node *node, void *arg)
 		var->varlevelsup = 0;
 		return make_column(context, (Node *) var);
 	}
+	if (IsA(node, MergeAction))
+	{
+		Node	   *result;
+
+		context->once = ((MergeAction *) node)->commandType == CMD_INSERT;
+		result = expression_tree_mutator(node, divide_mutator, arg);
+		context->once = false;
+		return result;
+	}
 	if (context->level == 0 && is_expression(node) && is_evaluated_here(context, node))
 		return make_column(context, node);
 	return expression_tree_mutator(node, divide_mutator, arg);
@@ -270,9 +285,54 @@ divide_mutator(Node *node, void *arg)
  * ------------------------------------------------------------------------
  */
 
+/*
+ * What the target is joined with.  That of UPDATE and DELETE is in FROM itself.
+ * False: the target is within a join there.
+ */
+static bool
+source_from(Query *query, List **from)
+{
+	ListCell   *lc;
+
+	*from = NIL;
+	foreach(lc, query->jointree->fromlist)
+	{
+		Node	   *item = lfirst(lc);
+
+		if (!IsA(item, RangeTblRef) || ((RangeTblRef *) item)->rtindex != query->resultRelation)
+			*from = lappend(*from, item);
+	}
+	return query->commandType == CMD_MERGE ||
+		list_length(*from) < list_length(query->jointree->fromlist);
+}
+
+/*
+ * Divide the conditions of an UPDATE or DELETE: those without columns of the target
+ * are the source's.
+ */
+static void
+divide_conditions(DivideContext *context, List **source, List **change)
+{
+	ListCell   *lc;
+
+	*source = NIL;
+	*change = NIL;
+	foreach(lc, make_ands_implicit((Expr *) context->query->jointree->quals))
+	{
+		Contents	contents = {.context = context};
+
+		(void) find_contents(lfirst(lc), &contents);
+		if (contents.target || contain_volatile_functions(lfirst(lc)) ||
+			context->query->commandType == CMD_MERGE)
+			*change = lappend(*change, lfirst(lc));
+		else
+			*source = lappend(*source, copyObject(lfirst(lc)));
+	}
+}
+
 /* SELECT the columns FROM the source.  The target stays for permission checks. */
 static Query *
-make_source(DivideContext *context)
+make_source(DivideContext *context, List *from, List *conditions)
 {
 	Query	   *source = copyObject(context->query);
 	ListCell   *lc;
@@ -281,14 +341,19 @@ make_source(DivideContext *context)
 	source->resultRelation = 0;
 	source->mergeActionList = NIL;
 	source->mergeUseOuterJoin = false;
+	source->returningList = NIL;
 	source->override = OVERRIDING_NOT_SET;
-	source->jointree->quals = NULL;
+	source->jointree = makeFromExpr(copyObject(from), (Node *) make_ands_explicit(conditions));
+	if (conditions == NIL)
+		source->jointree->quals = NULL;
+	source->targetList = NIL;
 	foreach(lc, context->columns)
 		source->targetList = lappend(source->targetList,
 									 makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1,
 													 psprintf("c%d", foreach_current_index(lc) + 1),
 													 false));
-	source->hasSubLinks = checkExprHasSubLink((Node *) source);
+	source->hasSubLinks = checkExprHasSubLink((Node *) source->targetList) ||
+		checkExprHasSubLink((Node *) source->jointree);
 	return source;
 }
 
@@ -326,30 +391,36 @@ make_arrays(DivideContext *context)
 	return rte;
 }
 
-/* The MERGE with the arrays as its source, once its expressions name them. */
+/* The statement with the arrays as its source, once its expressions name them. */
 static void
-finish_merge(DivideContext *context, Query *merge)
+finish_change(DivideContext *context, Query *change)
 {
 	RangeTblRef *ref = makeNode(RangeTblRef);
+	RangeTblRef *target = makeNode(RangeTblRef);
 	ListCell   *lc;
 
-	foreach(lc, merge->rtable)
+	foreach(lc, change->rtable)
 	{
 		RangeTblEntry *nothing;
 
-		if (foreach_current_index(lc) + 1 == merge->resultRelation)
+		if (foreach_current_index(lc) + 1 == change->resultRelation)
 			continue;
 		nothing = makeNode(RangeTblEntry);
 		nothing->rtekind = RTE_RESULT;
 		nothing->eref = makeAlias("nothing", NIL);
 		lfirst(lc) = nothing;
 	}
-	merge->cteList = NIL;
-	merge->rtable = lappend(merge->rtable, make_arrays(context));
+	change->cteList = NIL;
+	change->hasModifyingCTE = false;
+	change->rtable = lappend(change->rtable, make_arrays(context));
 	ref->rtindex = context->rti;
-	merge->jointree->fromlist = list_make1(ref);
-	merge->hasSubLinks = checkExprHasSubLink((Node *) merge->mergeActionList) ||
-		checkExprHasSubLink(merge->jointree->quals);
+	target->rtindex = change->resultRelation;
+	change->jointree->fromlist = change->commandType == CMD_MERGE ? list_make1(ref) :
+		list_make2(target, ref);
+	change->hasSubLinks = checkExprHasSubLink((Node *) change->mergeActionList) ||
+		checkExprHasSubLink((Node *) change->targetList) ||
+		checkExprHasSubLink((Node *) change->returningList) ||
+		checkExprHasSubLink(change->jointree->quals);
 }
 
 /*
@@ -357,7 +428,7 @@ finish_merge(DivideContext *context, Query *merge)
  * gives to it.
  */
 static Node *
-find_key(Query *query, const RhTable *table, RhMergeSource *division)
+find_key(Query *query, const RhTable *table, RhDivision *division)
 {
 	Oid			type;
 	int32		typmod;
@@ -396,14 +467,27 @@ find_key(Query *query, const RhTable *table, RhMergeSource *division)
 	return NULL;
 }
 
+/* A source without columns still has a number of rows. */
+static void
+add_number(DivideContext *context)
+{
+	if (context->columns == NIL)
+		(void) column_number(context, (Node *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+														 Int32GetDatum(1), false, true));
+}
+
 bool
-rh_merge_divide(Query *query, RhMergeSource *division)
+rh_divide(Query *query, RhDivision *division)
 {
 	RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 	DivideContext context = {.division = division,.query = query,
 	.rti = list_length(query->rtable) + 1};
+	Query	   *change = copyObject(query);
 	RhTable		table;
 	Node	   *key;
+	List	   *from;
+	List	   *of_source;
+	List	   *of_change;
 
 	memset(division, 0, sizeof(*division));
 	if (!rh_map_table(target->relid, &table))
@@ -412,16 +496,25 @@ rh_merge_divide(Query *query, RhMergeSource *division)
 	if (key == NULL && query->mergeUseOuterJoin)
 		return false;
 	division->reason = NULL;
+	if (!source_from(query, &from))
+	{
+		division->reason = "the changed table is within a join";
+		return false;
+	}
+	divide_conditions(&context, &of_source, &of_change);
 	division->first_param = rh_lift_last_param(query) + 1;
-	division->merge = copyObject(query);
-	division->merge->mergeActionList = (List *) divide_mutator((Node *) query->mergeActionList,
-															   &context);
-	division->merge->jointree->quals = divide_mutator(query->jointree->quals, &context);
+	division->change = change;
+	change->mergeActionList = (List *) divide_mutator((Node *) query->mergeActionList, &context);
+	change->targetList = (List *) divide_mutator((Node *) query->targetList, &context);
+	change->returningList = (List *) divide_mutator((Node *) query->returningList, &context);
+	change->jointree->quals = of_change == NIL ? NULL :
+		divide_mutator((Node *) make_ands_explicit(of_change), &context);
 	if (division->reason != NULL)
 		return false;
 	if (key != NULL)
 		division->key_column = column_number(&context, key);
-	finish_merge(&context, division->merge);
-	division->source = make_source(&context);
+	add_number(&context);
+	finish_change(&context, change);
+	division->source = make_source(&context, from, of_source);
 	return true;
 }
