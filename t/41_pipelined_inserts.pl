@@ -72,14 +72,15 @@ $s->query('DELETE FROM items');
 
 # a wait for the answers that is cancelled, and caught by a block that began later, does not lose count
 $other->query("BEGIN; SELECT fill($k1, 7, 7)");
-$s->send(qq{DO \$\$ DECLARE n int; BEGIN
-	FOR i IN 1 .. 7 LOOP INSERT INTO items (k, id) VALUES ($k1, i); END LOOP;
+$s->send(qq{DO \$\$ DECLARE n int; key int := $k1; BEGIN
+	SELECT count(*) INTO n FROM items WHERE k = key;
+	FOR i IN 1 .. 7 LOOP INSERT INTO items (k, id) VALUES (key, i); END LOOP;
 	BEGIN
-		PERFORM count(*) FROM items WHERE k = $k1;
+		PERFORM count(*) FROM items WHERE k = key;
 	EXCEPTION WHEN query_canceled THEN INSERT INTO lines VALUES ('cancelled');
 	END;
-	FOR i IN 8 .. 10 LOOP INSERT INTO items (k, id) VALUES ($k1, i); END LOOP;
-	SELECT count(*) INTO n FROM items WHERE k = $k1;
+	FOR i IN 8 .. 10 LOOP INSERT INTO items (k, id) VALUES (key, i); END LOOP;
+	SELECT count(*) INTO n FROM items WHERE k = key;
 	INSERT INTO lines VALUES (n || ' rows');
 	END \$\$});
 $cluster->worker(1)->poll(q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT%'}, '1');
