@@ -297,7 +297,8 @@ key_exists(const KeyChange *change)
 	bool		found;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT 1 FROM ONLY %s WHERE ",
+	appendStringInfo(&sql, "SELECT 1 FROM %s%s WHERE ",
+					 change->rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
 					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(change->rel)),
 												RelationGetRelationName(change->rel)));
 	for (int i = 0; i < change->nkeys; i++)

@@ -34,6 +34,9 @@ extern bool rh_local_reference_between(Oid referencing, Oid referenced);
 /* Is this foreign key one from a local to a distributed table?  Its two tables. */
 extern bool rh_local_reference_is(Oid constraint, Oid *referencing, Oid *referenced);
 
+/* A local table that references a partitioned table or a partition of it; InvalidOid: none. */
+extern Oid	rh_local_reference_to_tree(Oid shell);
+
 /*
  * The statements that make a bucket's shard of a table report, one List for all
  * foreign keys of local tables to it (NIL when there are none).  They replace

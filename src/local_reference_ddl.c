@@ -25,6 +25,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "src/conn.h"
@@ -165,6 +166,24 @@ local_references(Oid shell)
 	}
 	table_close(rel, AccessShareLock);
 	return constraints;
+}
+
+Oid
+rh_local_reference_to_tree(Oid shell)
+{
+	Oid			referencing;
+	Oid			referenced;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(shell, NoLock, NULL))
+	{
+		List	   *constraints = local_references(lfirst_oid(lc));
+
+		if (constraints != NIL &&
+			rh_local_reference_is(linitial_oid(constraints), &referencing, &referenced))
+			return referencing;
+	}
+	return InvalidOid;
 }
 
 List *

@@ -1,6 +1,6 @@
 -- Half distributed: a local table references a distributed one, in every form.  What happens to
 -- referenced rows on the nodes is checked against the local table here, or cascades to it.
-SELECT plan(85);
+SELECT plan(89);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -246,6 +246,10 @@ SELECT throws_ok('INSERT INTO to_parted VALUES (1, 99)', '23503');
 SELECT throws_ok('DELETE FROM parted WHERE k = 1', '23503', NULL, 'a row of a partition');
 SELECT throws_ok('DELETE FROM parted_2', '23503', NULL, 'by the partition''s name');
 SELECT lives_ok('DELETE FROM parted WHERE k = 3');
+SELECT throws_ok('UPDATE parted SET id = id + 8 WHERE k = 4', '0A000', 'cannot change column "id" of table "parted" while local table "to_parted" references it', 'a row would be deleted and inserted on the node');
+SELECT throws_ok('INSERT INTO parted VALUES (4, 1) ON CONFLICT (k, id) DO UPDATE SET id = 12', '0A000');
+SELECT lives_ok('UPDATE parted SET id = id WHERE k = 4');
+SELECT lives_ok('UPDATE parted_1 SET id = 2 WHERE k = 4', 'a partition by itself');
 DROP TABLE to_parted, parted;
 
 -- the end of it: the other table is distributed too
