@@ -33,6 +33,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
+#include "commands/event_trigger.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "parser/parse_utilcmd.h"
@@ -195,13 +196,27 @@ make_dependencies(RhConcurrent *all, List *dependencies)
 		rh_shard_ddl_exec(rh_conn_get(lfirst_int(lc)), dependencies);
 }
 
-void
-rh_concurrent_create(Oid relid, IndexStmt *statement, const char *sql, bool is_toplevel)
+/* Make the index of the table itself, when all shards have theirs. */
+static Oid
+create_on_table(RhConcurrent *all, IndexStmt *statement, const char *sql)
+{
+	IndexStmt  *named = copyObject(statement);
+
+	named->idxname = all->index;
+	if (rh_reference_is(all->relid))
+		return DefineIndex(all->relid, transformIndexStmt(all->relid, named, sql), InvalidOid,
+						   InvalidOid, InvalidOid, false, true, true, false, false).objectId;
+	lock_against_writers(all->relid);
+	return rh_shell_create_index(all->relid, named, sql);
+}
+
+static void
+create_concurrently(Oid relid, IndexStmt *statement, const char *sql, bool is_toplevel)
 {
 	RhConcurrent *all = rh_concurrent_begin(relid, relid, "indexes", "CREATE INDEX CONCURRENTLY",
 											is_toplevel);
-	IndexStmt  *named;
 	List	   *dependencies;
+	ObjectAddress address;
 
 	if (!try_on_shell(all, statement, sql, &dependencies))
 	{
@@ -215,20 +230,39 @@ rh_concurrent_create(Oid relid, IndexStmt *statement, const char *sql, bool is_t
 	rh_concurrent_run(all, false);
 	rh_debug_point("concurrent-shell");
 
-	named = copyObject(statement);
-	named->idxname = all->index;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (rh_reference_is(relid))
-		(void) DefineIndex(relid, transformIndexStmt(relid, named, sql), InvalidOid, InvalidOid,
-						   InvalidOid, false, true, true, false, false);
-	else
-	{
-		lock_against_writers(relid);
-		(void) rh_shell_create_index(relid, named, sql);
-	}
+	ObjectAddressSet(address, RelationRelationId, create_on_table(all, statement, sql));
+	if (OidIsValid(address.objectId))	/* else somebody else has made it: IF NOT EXISTS */
+		EventTriggerCollectSimpleCommand(address, InvalidObjectAddress, (Node *) statement);
 	rh_concurrent_forget(all, NULL);
 	rh_concurrent_next_transaction();
 	rh_concurrent_end(all);
+}
+
+/*
+ * Event triggers are fired as ProcessUtility does it for a plain table, whose
+ * index is not made until several transactions have gone by either.
+ */
+void
+rh_concurrent_create(Oid relid, IndexStmt *statement, const char *sql, bool is_toplevel)
+{
+	bool		begun = EventTriggerBeginCompleteQuery();
+
+	PG_TRY();
+	{
+		EventTriggerDDLCommandStart((Node *) statement);
+		create_concurrently(relid, statement, sql, is_toplevel);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		EventTriggerSQLDrop((Node *) statement);
+		EventTriggerDDLCommandEnd((Node *) statement);
+		PopActiveSnapshot();
+	}
+	PG_FINALLY();
+	{
+		if (begun)
+			EventTriggerEndCompleteQuery();
+	}
+	PG_END_TRY();
 }
 
 /* ------------------------------------------------------------------------

@@ -37,6 +37,7 @@
 #include "src/conn.h"
 #include "src/copart.h"
 #include "src/ddl_policy.h"
+#include "src/local_reference.h"
 #include "src/names.h"
 #include "src/objects.h"
 #include "src/policy.h"
@@ -269,6 +270,12 @@ print_policy(const Policy *policy, Oid shell)
 	return buf.data;
 }
 
+bool
+rh_policy_has(Oid shell)
+{
+	return rh_policies_enabled(shell) || policies_of(shell) != NIL;
+}
+
 void
 rh_policy_unforce(int32 node_id, const char *shard)
 {
@@ -311,6 +318,7 @@ rh_policy_statements(Oid shell, const RhPlacement *bucket, bool changed)
 		statements = lappend(statements, rh_shard_ddl_to_bucket(print_policy(lfirst(lc), shell),
 																bucket));
 	PopOverrideSearchPath();
+	statements = list_concat(statements, rh_local_reference_policies(shell, bucket));
 	if (rel->rd_rel->relrowsecurity)
 		statements = lappend(statements,
 							 psprintf("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", shard));

@@ -35,6 +35,9 @@ extern void rh_policy_unforce(int32 node_id, const char *shard);
  */
 extern List *rh_policy_statements(Oid shell, const RhPlacement *bucket, bool changed);
 
+/* Has the table policies, or are they switched on? */
+extern bool rh_policy_has(Oid shell);
+
 /* The roles that the policies name, added to a List of OIDs. */
 extern List *rh_policy_roles(Oid shell, List *roles);
 

@@ -12,6 +12,8 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "access/transam.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_proc.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -40,12 +42,13 @@ check_function(Oid function)
 				 errmsg("function with OID %u does not exist", function)));
 	if (!pg_proc_ownercheck(function, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FUNCTION, get_func_name(function));
-	if (!rh_node_function_has_text(function))
+	if (!rh_node_function_has_text(function) &&
+		(function < FirstNormalObjectId || get_func_prokind(function) != PROKIND_AGGREGATE ||
+		 OidIsValid(getExtensionOfObject(ProcedureRelationId, function))))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot distribute function \"%s\"", get_func_name(function)),
-				 errdetail("Only functions and procedures in SQL and PL/pgSQL that belong to no extension can be made on nodes from here."),
-				 errhint("Create it on each node.")));
+				 errdetail("It is the server's own, or comes with an extension or a type.")));
 }
 
 /* Transfers that are about to make a first shard on a node give way. */

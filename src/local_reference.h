@@ -44,6 +44,9 @@ extern Oid	rh_local_reference_to_tree(Oid shell);
  */
 extern List *rh_local_reference_statements(Oid shell, const RhPlacement *bucket);
 
+/* .. that exempt the checks of those foreign keys from policies that are forced on the owner. */
+extern List *rh_local_reference_policies(Oid shell, const RhPlacement *bucket);
+
 /*
  * Before a statement runs that makes a local table reference distributed ones:
  * take their groups' transfer locks, and keep out whoever writes to them, or to

@@ -29,9 +29,11 @@
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "src/conn.h"
+#include "src/ddl_policy.h"
 #include "src/local_reference.h"
 #include "src/names.h"
 #include "src/rehouse.h"
+#include "src/session_values.h"
 #include "src/shard_ddl.h"
 #include "src/table_locks.h"
 #include "src/transfer_lock.h"
@@ -119,6 +121,31 @@ key_array(Oid shell, Oid constraint, const char *row)
 					key_columns(shell, constraint, row, "::pg_catalog.text"));
 }
 
+/*
+ * The policy of one foreign key on one shard, if its function is there.  Where
+ * policies are forced on the table's owner, the check of the local table's rows
+ * would be subject to them: on one server PostgreSQL exempts it, but the node
+ * does not know it for one.  So it is told by a setting.  Only the owner is
+ * believed, who could as well stop forcing them.  It depends on the function, and
+ * goes with it.
+ */
+static char *
+policy_statement(Oid shell, Oid constraint, const RhPlacement *bucket)
+{
+	char	   *function = quote_literal_cstr(psprintf("%s()", function_name(shell, constraint, bucket)));
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+
+	return psprintf("DO $rh$ BEGIN IF pg_catalog.to_regprocedure(%s) IS NOT NULL THEN "
+					"DROP POLICY IF EXISTS rehouse_reference_%u ON %s; "
+					"CREATE POLICY rehouse_reference_%u ON %s USING ("
+					"%s::pg_catalog.regprocedure IS NOT NULL AND "
+					"pg_catalog.current_setting('" RH_UNFORCED "', true) = 'on' AND "
+					"pg_catalog.pg_has_role((SELECT relowner FROM pg_catalog.pg_class c "
+					"WHERE c.oid = %s.tableoid), 'USAGE')); END IF; END $rh$",
+					function, constraint, shard, constraint, shard, function,
+					quote_identifier(get_rel_name(shell)));
+}
+
 /* The function and the trigger of one foreign key on one shard. */
 static List *
 reporting_statements(Oid shell, Oid constraint, const RhPlacement *bucket)
@@ -139,6 +166,8 @@ reporting_statements(Oid shell, Oid constraint, const RhPlacement *bucket)
 									 function, report, key_columns(shell, constraint, "old", ""),
 									 key_columns(shell, constraint, "new", ""), report,
 									 key_array(shell, constraint, "new")));
+	if (rh_policy_has(shell))
+		statements = lappend(statements, policy_statement(shell, constraint, bucket));
 	return lappend(statements,
 				   psprintf("CREATE OR REPLACE TRIGGER rehouse_reference_%u AFTER DELETE OR UPDATE ON %s "
 							"FOR EACH ROW EXECUTE FUNCTION %s()",
@@ -195,6 +224,18 @@ rh_local_reference_statements(Oid shell, const RhPlacement *bucket)
 	foreach(lc, local_references(shell))
 		statements = list_concat(statements,
 								 reporting_statements(shell, lfirst_oid(lc), bucket));
+	return statements;
+}
+
+List *
+rh_local_reference_policies(Oid shell, const RhPlacement *bucket)
+{
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	if (rh_policy_has(shell))
+		foreach(lc, local_references(shell))
+			statements = lappend(statements, policy_statement(shell, lfirst_oid(lc), bucket));
 	return statements;
 }
 

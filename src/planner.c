@@ -140,6 +140,7 @@ plan_single_tenant(Query *parse, int cursor_options, const RhTableUse *use)
 	rh_classify_check_key_change(parse, &tie);
 	if (!rh_ship_query(parse, &shipment))
 		return NULL;
+	rh_policy_plan_check(parse);
 	return rh_router_plan(parse, cursor_options, &tie, &shipment);
 }
 

@@ -25,6 +25,7 @@
 #include "src/policy.h"
 #include "src/rehouse.h"
 #include "src/sendable.h"
+#include "src/session_values.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -42,6 +43,20 @@ rh_policies_enabled(Oid relid)
 	return enabled;
 }
 
+/* Are policies forced on the table's owner, except in a check of referential integrity? */
+static bool
+is_forced(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		forced;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	forced = ((Form_pg_class) GETSTRUCT(tuple))->relforcerowsecurity;
+	ReleaseSysCache(tuple);
+	return forced;
+}
+
 bool
 rh_policy_applies(Query *query)
 {
@@ -57,6 +72,18 @@ rh_policy_applies(Query *query)
 			return true;
 	}
 	return false;
+}
+
+void
+rh_policy_plan_check(Query *query)
+{
+	ListCell   *lc;
+
+	if (!InNoForceRLSOperation())
+		return;
+	foreach(lc, rh_classify_relations(query))
+		if (is_forced(((RangeTblEntry *) lfirst(lc))->relid))
+			rh_session_values_tell_unforced();
 }
 
 /* ------------------------------------------------------------------------

@@ -30,6 +30,12 @@ extern void rh_policy_strip(Query *query);
 /* Has the table row-level security enabled? */
 extern bool rh_policies_enabled(Oid relid);
 
+/*
+ * A statement for one node is being planned: if it is a check of referential
+ * integrity, exempt it there from policies that are forced on the owner.
+ */
+extern void rh_policy_plan_check(Query *query);
+
 /* Does any of the relation entries, at any level, have it? */
 extern bool rh_policy_applies(Query *query);
 

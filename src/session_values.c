@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "src/session_values.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -21,6 +22,7 @@
 static int	known_options = 0;	/* the server's settings when names was made */
 static char **names = NULL;
 static int	name_count = 0;
+static bool tells_unforced = false; /* once it does, for the rest of the session */
 
 /* Settings of ours that this version does not know stay here. */
 static bool
@@ -28,6 +30,7 @@ follows(const struct config_generic *setting)
 {
 	return (setting->flags & GUC_CUSTOM_PLACEHOLDER) != 0 &&
 		strncmp(setting->name, "rehouse.", strlen("rehouse.")) != 0 &&
+		strncmp(setting->name, "rehouse_node.", strlen("rehouse_node.")) != 0 &&
 		strncmp(setting->name, "citus.", strlen("citus.")) != 0;
 }
 
@@ -56,7 +59,7 @@ rh_session_values(void)
 
 	if (known_options != GetNumConfigOptions())
 		find_names();
-	if (name_count == 0)
+	if (name_count == 0 && !tells_unforced)
 		return "";
 	if (text.data == NULL)
 	{
@@ -73,5 +76,14 @@ rh_session_values(void)
 		appendStringInfo(&text, "%spg_catalog.set_config(%s, %s, false)", i > 0 ? ", " : "",
 						 quote_literal_cstr(names[i]), quote_literal_cstr(value ? value : ""));
 	}
+	if (tells_unforced)
+		appendStringInfo(&text, "%spg_catalog.set_config('" RH_UNFORCED "', '%s', false)",
+						 text.len > 0 ? ", " : "", InNoForceRLSOperation() ? "on" : "off");
 	return text.data;
+}
+
+void
+rh_session_values_tell_unforced(void)
+{
+	tells_unforced = true;
 }

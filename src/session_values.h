@@ -20,4 +20,13 @@
  */
 extern const char *rh_session_values(void);
 
+/*
+ * From now on the nodes are told with each statement whether it is a check of
+ * referential integrity, to which policies that are forced on a table's owner do
+ * not apply: by the setting RH_UNFORCED (local_reference_ddl.c).
+ */
+extern void rh_session_values_tell_unforced(void);
+
+#define RH_UNFORCED "rehouse_node.unforced"
+
 #endif							/* RH_SESSION_VALUES_H */

@@ -1,5 +1,5 @@
 -- Indexes of distributed tables: made, dropped, made anew; after each the shards' are as the shell's.
-SELECT plan(32);
+SELECT plan(34);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 CREATE FUNCTION same(what text, rel text DEFAULT 'a') RETURNS text LANGUAGE plpgsql AS $$
@@ -99,4 +99,24 @@ SELECT undistribute_table('a');
 SET enable_seqscan = off;
 SELECT results_eq($$SELECT k FROM a WHERE y = 'y33'$$, ARRAY[33]);
 SELECT results_eq($$SELECT count(*) FROM a WHERE inverse(k) > 5$$, ARRAY[16::bigint]);
+
+-- event triggers see an index that is made concurrently as they do a plain one
+CREATE TABLE plain (k int, x int); CREATE TABLE far (k int, x int);
+SELECT create_distributed_table('far', 'k');
+CREATE TABLE seen (n serial, line text);
+CREATE FUNCTION starts() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen (line) VALUES (tg_event || ' ' || tg_tag); END $$;
+CREATE FUNCTION ends() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO seen (line) SELECT tg_event || ' ' || command_tag || ' ' || object_type || ' ' || object_identity FROM pg_event_trigger_ddl_commands(); END $$;
+CREATE EVENT TRIGGER starts ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION starts();
+CREATE EVENT TRIGGER ends ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION ends();
+CREATE INDEX CONCURRENTLY plain_x ON plain (x);
+CREATE TEMP TABLE of_plain AS SELECT replace(line, 'plain', 'far') AS line FROM seen ORDER BY n;
+TRUNCATE seen;
+CREATE INDEX CONCURRENTLY far_x ON far (x);
+SELECT results_eq('SELECT line FROM seen ORDER BY n', 'SELECT line FROM of_plain', 'event triggers fire for CREATE INDEX CONCURRENTLY');
+TRUNCATE seen;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS far_x ON far (x);
+CREATE INDEX far_kx ON far (k, x);
+SELECT results_eq('SELECT line FROM seen ORDER BY n', ARRAY['ddl_command_start CREATE INDEX', 'ddl_command_start CREATE INDEX', 'ddl_command_end CREATE INDEX index public.far_kx'], 'not for one that is there');
+DROP EVENT TRIGGER starts; DROP EVENT TRIGGER ends;
 SELECT finish();

@@ -166,7 +166,7 @@ CREATE FUNCTION t.catalog_query() RETURNS text LANGUAGE sql IMMUTABLE AS $f$ SEL
         FROM pg_statistic_ext WHERE stxrelid = REL::regclass
         UNION ALL
         SELECT concat_ws(' ', 'policy', polname, polcmd, polpermissive, polroles::regrole[], pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
-        FROM pg_policy WHERE polrelid = REL::regclass
+        FROM pg_policy WHERE polrelid = REL::regclass AND polname !~ '^rehouse_reference_'
         UNION ALL
         SELECT concat_ws(' ', 'grant', grantee::regrole, privilege_type, is_grantable)
         FROM pg_class c, aclexplode(coalesce(relacl, acldefault('r', relowner))) WHERE c.oid = REL::regclass
