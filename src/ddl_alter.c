@@ -410,6 +410,8 @@ sort_command(RhDdlTable *entry, AlterTableCmd *cmd)
 		return list_make1(cmd);
 	if (cmd->subtype == AT_AddColumn)
 		return add_column(entry, cmd);
+	if (cmd->subtype == AT_AddInherit)
+		rh_ddl_refuse_inheritance(entry->relid);
 	if (cmd->subtype == AT_AddConstraint)
 		add_constraint(entry, cmd);
 	else if (!sort_column_command(entry, cmd) && !sort_trigger_command(entry, cmd) &&

@@ -83,6 +83,16 @@ rh_ddl_refuse(Oid relid, const char *command)
 			 errdetail("It would change the table on the coordinator and not its shards.")));
 }
 
+void
+rh_ddl_refuse_inheritance(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot run INHERIT on distributed table \"%s\"", get_rel_name(relid)),
+			 errdetail("Rows of a table and of those that inherit from it would lie in different places."),
+			 errhint("Use a partitioned table; for the same columns alone, CREATE TABLE .. (LIKE ..).")));
+}
+
 /* Has this table been dropped by the statement? */
 static bool
 was_dropped(RhDdlScope *scope, Oid relid)
@@ -304,7 +314,7 @@ check_inheritance(Oid relid, Oid parent)
 	if (!rh_map_table(relid, &table))
 		return;
 	if (!rh_is_partitioned(parent))
-		rh_ddl_refuse(relid, "INHERIT");
+		rh_ddl_refuse_inheritance(relid);
 	if (current_scope == NULL || !list_member_oid(current_scope->allowed, relid))
 		rh_ddl_refuse(relid, "this form of ATTACH PARTITION or PARTITION OF");
 }

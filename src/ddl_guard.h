@@ -92,6 +92,9 @@ extern void rh_ddl_guard_resume(void);
 /* Raise the refusal of a command on a distributed table. */
 extern void rh_ddl_refuse(Oid relid, const char *command) pg_attribute_noreturn();
 
+/* Raise 0A000: inheritance of tables with shards. */
+extern void rh_ddl_refuse_inheritance(Oid relid) pg_attribute_noreturn();
+
 extern void rh_ddl_guard_init(void);
 
 #endif							/* RH_DDL_GUARD_H */
