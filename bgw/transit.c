@@ -33,6 +33,7 @@
 #include "shmem/debug.h"
 #include "shmem/gate.h"
 #include "src/catalog.h"
+#include "src/ddl_policy.h"
 #include "src/distribute.h"
 #include "src/distribute_set.h"
 #include "src/maintenance.h"
@@ -650,6 +651,8 @@ rh_transit_switch(RhTransfer *t)
 		switch_table(t, &t->tables[i]);
 	for (int i = 0; i < t->ntables; i++)
 	{
+		/* only now that it counts as distributed is it known what a shard alone can answer */
+		rh_policy_check(t->tables[i].shell);
 		rh_distribute_switch_ri_triggers(t->tables[i].shell);
 		if (t->tables[i].partitioned && !t->tables[i].is_partition)
 			rh_estimates_sum(t->tables[i].shell);
