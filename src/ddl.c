@@ -96,7 +96,7 @@ rh_ddl_add_table(RhDdl **ddl, Oid relid, bool for_owner)
 	entry = palloc0(sizeof(RhDdlTable));
 	entry->relid = relid;
 	entry->colocation_id = table.colocation_id;
-	entry->old_file = rh_ddl_file_of(relid);
+	entry->old_files = rh_ddl_files_of(relid);
 	(*ddl)->tables = lappend((*ddl)->tables, entry);
 	return entry;
 }

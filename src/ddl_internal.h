@@ -36,7 +36,7 @@ typedef struct RhDdlTable
 {
 	Oid			relid;
 	int32		colocation_id;
-	Oid			old_file;		/* the shell's */
+	List	   *old_files;		/* the shell's */
 	List	   *old_indexes;	/* what there was before the statement */
 	List	   *old_constraints;
 	bool		find_new;		/* send the new indexes and constraints */
@@ -81,8 +81,8 @@ extern Oid rh_ddl_relation(const RangeVar *relation, RhTable *table);
  */
 extern RhDdlTable *rh_ddl_add_table(RhDdl **ddl, Oid relid, bool for_owner);
 
-/* The file that has a table's rows now; another one when they have been written anew. */
-extern Oid rh_ddl_file_of(Oid relid);
+/* The files that have a table's rows now; others when they have been written anew. */
+extern List *rh_ddl_files_of(Oid relid);
 
 /* A statement for every shard: before, its name (or its schema's), after. */
 extern void rh_ddl_add_fixed(RhDdlTable *entry, const char *before, bool only_schema,

@@ -31,6 +31,7 @@
 #include "src/maintenance.h"
 #include "src/names.h"
 #include "src/partition.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
 #include "src/shard_partition.h"
@@ -99,8 +100,10 @@ check_distributed_partition(Oid parent, const RhTable *parent_table, Oid partiti
 {
 	const char *detail = NULL;
 
-	if (table->kind != RH_KIND_HASH)
-		detail = "It is a reference table.";
+	if (table->kind != parent_table->kind)
+		detail = "One of them is a reference table.";
+	else if (table->kind == RH_KIND_REFERENCE)
+		return;
 	else if (table->colocation_id != parent_table->colocation_id)
 		detail = "They are in different co-location groups.";
 	else if (strcmp(key_name(parent, parent_table), key_name(partition, table)) != 0)
@@ -121,6 +124,11 @@ distribute_as(Oid parent, const RhTable *parent_table, Oid partition)
 {
 	RhColocationRequest request = {0};
 
+	if (parent_table->kind == RH_KIND_REFERENCE)
+	{
+		rh_reference_make(partition);
+		return;
+	}
 	request.colocate_with =
 		quote_qualified_identifier(get_namespace_name(get_rel_namespace(parent)),
 								   get_rel_name(parent));
@@ -133,6 +141,7 @@ prepare_attach(RhDdl **ddl, Oid parent, const RhTable *parent_table, PartitionCm
 	Oid			partition = RangeVarGetRelid(cmd->name, NoLock, true);
 	RhDdl	   *first = NULL;
 	RhTable		table;
+	ListCell   *lc;
 
 	/* PostgreSQL has the words for what does not exist, or is a partition already */
 	if (!OidIsValid(partition) || get_rel_relispartition(partition))
@@ -146,6 +155,9 @@ prepare_attach(RhDdl **ddl, Oid parent, const RhTable *parent_table, PartitionCm
 	}
 	else
 		distribute_as(parent, parent_table, partition);
+	if (parent_table->kind == RH_KIND_REFERENCE)
+		foreach(lc, rh_partition_tree(partition, NoLock))
+			rh_reference_without_rows(lfirst_oid(lc));
 
 	/* what the parent asks for is made on the partition's shards first */
 	rh_ddl_note_objects(rh_ddl_add_table(ddl, partition, true));
@@ -235,8 +247,13 @@ register_partition(RhDdlTable *entry)
 		return;
 	if (!rh_map_table(entry->relid, &parent))
 		elog(ERROR, "relation %u is not distributed", entry->relid);
-	key = check_new_partition(partition, key_name(entry->relid, &parent), parent.colocation_id);
-	rh_distribute_write_catalog(partition, parent.colocation_id, key, RH_STATE_DISTRIBUTED);
+	if (parent.kind == RH_KIND_REFERENCE)
+		rh_reference_add_partition(partition);
+	else
+	{
+		key = check_new_partition(partition, key_name(entry->relid, &parent), parent.colocation_id);
+		rh_distribute_write_catalog(partition, parent.colocation_id, key, RH_STATE_DISTRIBUTED);
+	}
 	rh_distribute_disable_ri_triggers(partition);
 	CacheInvalidateRelcacheByRelid(partition);
 	change->relid = partition;

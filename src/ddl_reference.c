@@ -14,11 +14,12 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "src/ddl_internal.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "utils/syscache.h"
 
-Oid
-rh_ddl_file_of(Oid relid)
+static Oid
+file_of(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			file;
@@ -28,6 +29,17 @@ rh_ddl_file_of(Oid relid)
 	file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
 	ReleaseSysCache(tuple);
 	return file;
+}
+
+List *
+rh_ddl_files_of(Oid relid)
+{
+	List	   *files = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_leaves(relid))
+		files = lappend_oid(files, file_of(lfirst_oid(lc)));
+	return files;
 }
 
 bool

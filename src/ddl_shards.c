@@ -260,9 +260,11 @@ rh_ddl_run(RhDdl *ddl)
 				check_new_objects(lfirst(lc2));
 		}
 		if (rh_reference_is(entry->relid))
-			rh_reference_repair_triggers(entry->relid);
+			foreach(lc2, rh_partition_tree(entry->relid, NoLock))
+				rh_reference_repair_triggers(lfirst_oid(lc2));
 		run_on_shards(entry);
-		if (rh_reference_is(entry->relid) && rh_ddl_file_of(entry->relid) != entry->old_file)
+		if (rh_reference_is(entry->relid) && entry->partition == NULL &&
+			!equal(rh_ddl_files_of(entry->relid), entry->old_files))
 			rh_reference_refresh(entry->relid);
 		rh_objects_record_table(entry->relid);
 		rh_ddl_next_generation(entry->relid);

@@ -25,6 +25,7 @@
 #include "src/late.h"
 #include "src/planner.h"
 #include "src/policy.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/remote_log.h"
 #include "src/router.h"
@@ -154,6 +155,8 @@ rh_planner(Query *parse, const char *query_string, int cursor_options,
 	if (parse->commandType == CMD_UTILITY || !rh_map_available())
 		return plan_local(parse, query_string, cursor_options, bound_params);
 	rh_classify_tables(parse, &use);
+	if (parse->commandType == CMD_MERGE)
+		rh_reference_check_merge(parse);
 	if (use.in_transit && !planning_now)
 		return rh_late_plan(parse, cursor_options);
 	if (!use.distributed)

@@ -36,6 +36,7 @@
 #include "src/distribute.h"
 #include "src/names.h"
 #include "src/objects.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/reference_copy.h"
 #include "src/rehouse.h"
@@ -190,49 +191,102 @@ write_catalog(Oid relid, int32 group)
 }
 
 static void
-check_table(Oid relid)
+check_table(Oid relid, bool is_partition)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 
-	rh_distribute_check_table(rel, false);
+	rh_distribute_check_table(rel, is_partition);
 	rh_distribute_check_logged(rel, "A crash of the coordinator would empty its copy, and not those of the nodes.");
-	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot make a reference table of partitioned table \"%s\"",
-						RelationGetRelationName(rel)),
-				 errhint("Distribute it by a column, with create_distributed_table.")));
 	rh_reference_check_foreign_keys(rel);
 	table_close(rel, AccessShareLock);
 }
 
-static void
-make_reference_table(Oid relid)
+/* A table and its partitions, all fit to be reference tables. */
+static List *
+check_tables(Oid relid)
+{
+	List	   *tables = rh_partition_tree(relid, NoLock);
+	ListCell   *lc;
+
+	foreach(lc, tables)
+		check_table(lfirst_oid(lc), lfirst_oid(lc) != relid);
+	return tables;
+}
+
+/* The same, locked against writers. */
+static List *
+lock_tables(Oid relid)
+{
+	List	   *tables = NIL;
+
+	/* a partition may have come while we waited for the table */
+	while (list_difference_oid(rh_partition_tree(relid, NoLock), tables) != NIL)
+	{
+		List	   *locks = NIL;
+		ListCell   *lc;
+
+		tables = rh_partition_tree(relid, NoLock);
+		foreach(lc, tables)
+			locks = rh_table_lock_add(locks, lfirst_oid(lc), ShareRowExclusiveLock);
+		rh_table_locks_take(locks);
+	}
+	return check_tables(relid);
+}
+
+/* The rows of a table and its partitions to all copies; returns their number. */
+static uint64
+copy_rows(Oid relid)
+{
+	uint64		rows = 0;
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_leaves(relid))
+	{
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+
+		rows += rh_distribute_copy_rows(rel, NULL);
+		table_close(rel, NoLock);
+	}
+	return rows;
+}
+
+void
+rh_reference_make(Oid relid)
 {
 	RhPlacement *copies;
 	int32		group;
 	int			count;
 	uint64		rows = 0;
-	Relation	rel;
+	List	   *tables;
+	ListCell   *lc;
 
-	check_table(relid);
+	(void) check_tables(relid);
 	group = settle_group();
-	rh_table_locks_take(rh_table_lock_add(NIL, relid, ShareRowExclusiveLock));
-	check_table(relid);
-	rel = table_open(relid, NoLock);
-
-	write_catalog(relid, group);
+	tables = lock_tables(relid);
+	foreach(lc, tables)
+		write_catalog(lfirst_oid(lc), group);
 	count = rh_map_placements(group, &copies, NULL);
-	rh_distribute_create_shards(list_make1_oid(relid), copies, count);
+	rh_distribute_create_shards(tables, copies, count);
 	if (count > 0)
-		rows = rh_distribute_copy_rows(rel, NULL);
-	rh_distribute_finish_shards(list_make1_oid(relid), copies, count);
+		rows = copy_rows(relid);
+	rh_distribute_finish_shards(tables, copies, count);
 	if (rows > 0)
 		rh_distribute_analyze_shards(relid, copies, count, rows);
-	rh_reference_create_triggers(relid);
-	CacheInvalidateRelcache(rel);
-	table_close(rel, NoLock);
+	foreach(lc, tables)
+	{
+		rh_reference_create_triggers(lfirst_oid(lc));
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
+	}
 	rh_debug_point("reference-end");
+}
+
+void
+rh_reference_add_partition(Oid relid)
+{
+	check_table(relid, true);
+	write_catalog(relid, reference_group());
+	rh_reference_create_triggers(relid);
+	CacheInvalidateRelcacheByRelid(relid);
 }
 
 /* create_reference_table(table_name) */
@@ -245,7 +299,7 @@ rh_create_reference_table(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("create_reference_table()");
 	PreventCommandDuringRecovery("create_reference_table()");
 	rh_require_relation(relid);
-	make_reference_table(relid);
+	rh_reference_make(relid);
 	PG_RETURN_VOID();
 }
 
@@ -275,7 +329,8 @@ close_gate(int32 group)
 /* The open tables, a placement on the new node, and the snapshot that it is up to. */
 typedef struct NewCopies
 {
-	List	   *rels;
+	List	   *tables;			/* OIDs, parents before their partitions */
+	List	   *rels;			/* those that have rows */
 	RhPlacement copy;
 	Snapshot	snapshot;		/* registered */
 } NewCopies;
@@ -305,16 +360,13 @@ fill_copies(NewCopies *copies, int32 group)
 	ListCell   *lc;
 
 	copies->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	rh_distribute_create_shards(copies->tables, &copies->copy, 1);
 	foreach(lc, copies->rels)
 	{
-		Relation	rel = lfirst(lc);
-		List	   *shell = list_make1_oid(RelationGetRelid(rel));
-
-		rh_distribute_create_shards(shell, &copies->copy, 1);
-		rh_reference_copy_rows(rel, &copies->copy, copies->snapshot);
-		rh_distribute_finish_shards(shell, &copies->copy, 1);
+		rh_reference_copy_rows(lfirst(lc), &copies->copy, copies->snapshot);
 		rh_debug_point("reference-copied");
 	}
+	rh_distribute_finish_shards(copies->tables, &copies->copy, 1);
 	for (int round = 0; round < CATCH_UP_ROUNDS && catch_up(copies) > CATCH_UP_ROWS; round++)
 		;
 	close_gate(group);
@@ -330,7 +382,7 @@ void
 rh_reference_add_node(int32 node_id)
 {
 	int32		group = reference_group();
-	NewCopies	copies = {NIL};
+	NewCopies	copies = {NIL, NIL};
 	RhTable    *tables;
 	int			count;
 	ListCell   *lc;
@@ -345,16 +397,22 @@ rh_reference_add_node(int32 node_id)
 	rh_reference_copy(node_id, &copies.copy);
 	count = rh_map_tables(group, &tables);
 	for (int i = 0; i < count; i++)
-		copies.rels = lappend(copies.rels, table_open(tables[i].relid, AccessShareLock));
+	{
+		LockRelationOid(tables[i].relid, AccessShareLock);
+		copies.tables = lappend_oid(copies.tables, tables[i].relid);
+	}
+	copies.tables = rh_partition_sort(copies.tables);
+	foreach(lc, copies.tables)
+		if (!rh_is_partitioned(lfirst_oid(lc)))
+			copies.rels = lappend(copies.rels, table_open(lfirst_oid(lc), NoLock));
 	fill_copies(&copies, group);
 	rh_catalog_modify("UPDATE rehouse.tables SET ddl_generation = ddl_generation + 1 "
 					  "WHERE colocation_id = $1", 1, (Oid[]) {INT4OID},
 					  (Datum[]) {Int32GetDatum(group)}, NULL, NULL);
 	foreach(lc, copies.rels)
-	{
-		CacheInvalidateRelcache(lfirst(lc));
 		table_close(lfirst(lc), NoLock);
-	}
+	foreach(lc, copies.tables)
+		CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 }
 
 void

@@ -19,11 +19,18 @@
 #define RH_REFERENCE_H
 
 #include "postgres.h"
+#include "nodes/parsenodes.h"
 #include "shmem/map.h"
 #include "utils/relcache.h"
 
 /* Is it a reference table? */
 extern bool rh_reference_is(Oid relid);
+
+/* create_reference_table, of a table with its partitions. */
+extern void rh_reference_make(Oid relid);
+
+/* A new partition of a reference table is one, too; its copies are the caller's to make. */
+extern void rh_reference_add_partition(Oid relid);
 
 /* The placement of the copies on a node, which must have them. */
 extern void rh_reference_copy(int32 node_id, RhPlacement *placement);
@@ -50,11 +57,17 @@ extern void rh_reference_check_foreign_key(Oid relid, Oid referenced);
 /*
  * The triggers that pass changes on to the copies, hidden as PostgreSQL's own
  * are.  The owner or a superuser calls.  repair: a command may have disabled
- * them, or have made triggers that must come after them.
+ * them, or have made triggers that must come after them.  For a partition only
+ * those of statements are allowed: without_rows drops the others, before a table
+ * becomes one.
  */
 extern void rh_reference_create_triggers(Oid relid);
 extern void rh_reference_repair_triggers(Oid relid);
 extern void rh_reference_drop_triggers(Oid relid);
+extern void rh_reference_without_rows(Oid relid);
+
+/* Raises 0A000 for a MERGE whose changes these triggers would not see. */
+extern void rh_reference_check_merge(Query *query);
 
 /* ---- reference_apply.c ---- */
 

@@ -36,6 +36,7 @@
 #include "src/conn.h"
 #include "src/copy_router.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/reference_batch.h"
 #include "src/reference_keys.h"
@@ -97,7 +98,7 @@ lock_keyless(Relation rel)
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, rh_catalog_relid("reference_copies"),
-					   RelationGetRelid(rel), 1);
+					   rh_partition_root(RelationGetRelid(rel)), 1);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
@@ -212,6 +213,16 @@ next_pair(Pairs *pairs)
 		next_row(pairs->new_rows, pairs->new_pointer, pairs->new_slot);
 }
 
+/*
+ * A row that goes to another partition may be kept from getting there, by a
+ * trigger of the user; then nobody knows which new row was which.
+ */
+static bool
+are_pairs(const Pairs *pairs)
+{
+	return tuplestore_tuple_count(pairs->old_rows) == tuplestore_tuple_count(pairs->new_rows);
+}
+
 /* The columns that an UPDATE has changed in any row. */
 static Bitmapset *
 changed_columns(RhRowFormat *format, Pairs *pairs)
@@ -295,12 +306,15 @@ apply_statement(TriggerData *trigger)
 	wait_for_finishing();
 	pairs.old_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	pairs.new_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		apply_inserts(batch->rel, trigger->tg_newtable, pairs.new_slot);
-	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		apply_deletes(batch, trigger->tg_oldtable, pairs.old_slot);
-	else
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && are_pairs(&pairs))
 		apply_updates(batch, &pairs);
+	else
+	{
+		if (pairs.old_rows != NULL)
+			apply_deletes(batch, pairs.old_rows, pairs.old_slot);
+		if (pairs.new_rows != NULL)
+			apply_inserts(batch->rel, pairs.new_rows, pairs.new_slot);
+	}
 	ExecDropSingleTupleTableSlot(pairs.old_slot);
 	ExecDropSingleTupleTableSlot(pairs.new_slot);
 }
@@ -398,7 +412,7 @@ rh_reference_changed(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("rehouse.reference_changed can only be called by the triggers of reference tables")));
-	rows = trigger->tg_newtable != NULL ? trigger->tg_newtable : trigger->tg_oldtable;
+	rows = trigger->tg_oldtable != NULL ? trigger->tg_oldtable : trigger->tg_newtable;
 	if (tuplestore_tuple_count(rows) == 0)
 		PG_RETURN_POINTER(NULL);
 	early = find_early(rows);

@@ -24,6 +24,7 @@
 #include "src/conn.h"
 #include "src/copy_router.h"
 #include "src/distribute.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/reference_batch.h"
 #include "src/reference_copy.h"
@@ -177,13 +178,8 @@ update_rows(RhReferenceBatch *batch)
 	UnregisterSnapshot(snapshot);
 }
 
-/*
- * DDL has written the table anew, with values that each copy may have computed
- * otherwise.  Where foreign keys reference it, there is a key of its own, whose
- * values have not changed.
- */
-void
-rh_reference_refresh(Oid relid)
+static void
+refresh_table(Oid relid)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "rehouse reference table",
@@ -198,4 +194,18 @@ rh_reference_refresh(Oid relid)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	table_close(rel, NoLock);
+}
+
+/*
+ * DDL has written the table anew, with values that each copy may have computed
+ * otherwise.  Where foreign keys reference it, there is a key of its own, whose
+ * values have not changed.
+ */
+void
+rh_reference_refresh(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_leaves(relid))
+		refresh_table(lfirst_oid(lc));
 }

@@ -284,11 +284,11 @@ append_by_image(StringInfo sql, RhRowFormat *format, const char *copy, bool has_
 	appendStringInfo(sql, ")::%s)::pg_catalog.text AS image FROM ", copy);
 	append_rows(sql, format, copy, has_new);
 	appendStringInfo(sql, ") AS i) AS \"!r\","
-					 " (SELECT \"!s\".ctid AS at, \"!s\"::pg_catalog.text AS image,"
+					 " (SELECT \"!s\".ctid AS at, \"!s\".tableoid AS part, \"!s\"::pg_catalog.text AS image,"
 					 " pg_catalog.row_number() OVER (PARTITION BY \"!s\"::pg_catalog.text) AS nr"
 					 " FROM %s AS \"!s\") AS \"!c\""
 					 " WHERE \"!c\".image = \"!r\".image AND \"!c\".nr = \"!r\".nr"
-					 " AND \"!t\".ctid = \"!c\".at", copy);
+					 " AND \"!t\".ctid = \"!c\".at AND \"!t\".tableoid = \"!c\".part", copy);
 }
 
 char *

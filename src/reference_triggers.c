@@ -14,25 +14,34 @@
  * statement: where the user has any, there are three more of ours, for each row,
  * of which the first that fires passes on all rows of the statement.
  *
+ * A statement on a partitioned table fires its triggers, and not those of the
+ * partitions: so each table of the tree has ours.  There PostgreSQL has no row
+ * triggers with transition tables; the user's come before the copies.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
+#include "catalog/partition.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_func.h"
+#include "parser/parsetree.h"
 #include "src/ddl_guard.h"
+#include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
 #include "utils/lsyscache.h"
@@ -156,7 +165,9 @@ void
 rh_reference_repair_triggers(Oid relid)
 {
 	Relation	rel = table_open(relid, ShareRowExclusiveLock);
-	bool		needs_rows = has_row_triggers(rel, false) && !has_row_triggers(rel, true);
+	bool		needs_rows = rel->rd_rel->relkind == RELKIND_RELATION &&
+		!rel->rd_rel->relispartition &&
+		has_row_triggers(rel, false) && !has_row_triggers(rel, true);
 
 	enable_triggers(rel);
 	table_close(rel, NoLock);
@@ -164,15 +175,20 @@ rh_reference_repair_triggers(Oid relid)
 		create_triggers(relid, true);
 }
 
-void
-rh_reference_drop_triggers(Oid relid)
+static void
+drop_triggers(Oid relid, bool only_rows)
 {
 	Relation	rel = table_open(relid, AccessExclusiveLock);
 	List	   *oids = NIL;
 	ListCell   *lc;
 
 	foreach(lc, own_triggers(rel))
-		oids = lappend_oid(oids, rel->trigdesc->triggers[lfirst_int(lc)].tgoid);
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[lfirst_int(lc)];
+
+		if (!only_rows || TRIGGER_FOR_ROW(trigger->tgtype))
+			oids = lappend_oid(oids, trigger->tgoid);
+	}
 	table_close(rel, NoLock);
 	foreach(lc, oids)
 	{
@@ -182,4 +198,87 @@ rh_reference_drop_triggers(Oid relid)
 		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 	}
 	CommandCounterIncrement();
+}
+
+void
+rh_reference_drop_triggers(Oid relid)
+{
+	drop_triggers(relid, false);
+}
+
+void
+rh_reference_without_rows(Oid relid)
+{
+	drop_triggers(relid, true);
+}
+
+/* ------------------------------------------------------------------------
+ * MERGE
+ * ------------------------------------------------------------------------
+ */
+
+/* The columns of an UPDATE in one table of its target's tree, as has_partition_attrs wants them. */
+static Bitmapset *
+columns_in(Oid relid, Oid target, List *targetlist)
+{
+	Bitmapset  *columns = NULL;
+	ListCell   *lc;
+
+	foreach(lc, targetlist)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk)
+			columns = bms_add_member(columns,
+									 get_attnum(relid, get_attname(target, tle->resno, false)) -
+									 FirstLowInvalidHeapAttributeNumber);
+	}
+	return columns;
+}
+
+/* Could an UPDATE take a row to another partition, by itself or by a trigger? */
+static bool
+may_move_rows(Oid target, List *targetlist)
+{
+	bool		may = false;
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_tree(target, NoLock))
+	{
+		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
+
+		if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+			may = may || has_partition_attrs(rel, columns_in(lfirst_oid(lc), target, targetlist),
+											 NULL);
+		else
+			may = may || (rel->trigdesc != NULL && rel->trigdesc->trig_update_before_row);
+		table_close(rel, NoLock);
+	}
+	return may;
+}
+
+/*
+ * A MERGE that takes a row to another partition fires no triggers for what that
+ * is, a DELETE and an INSERT, unless it has such actions, too.
+ */
+void
+rh_reference_check_merge(Query *query)
+{
+	Oid			target = rt_fetch(query->resultRelation, query->rtable)->relid;
+	ListCell   *lc;
+
+	if (!rh_is_partitioned(target) || !rh_reference_is(target))
+		return;
+	foreach(lc, query->mergeActionList)
+	{
+		MergeAction *action = lfirst_node(MergeAction, lc);
+
+		if (action->commandType == CMD_UPDATE && may_move_rows(target, action->targetList))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot run a MERGE that may take rows to other partitions of reference table \"%s\"",
+							get_rel_name(target)),
+					 errdetail("PostgreSQL does not tell what it has done with them."),
+					 errhint("Use UPDATE, and INSERT for the rest.")));
+	}
 }

@@ -225,7 +225,7 @@ rh_shard_cloned_triggers(Oid shell, const RhPlacement *bucket)
 	{
 		Trigger    *trigger = &triggers->triggers[i];
 
-		if (trigger->tgisinternal || !trigger->tgisclone || !differs_from_parent(catalog, trigger))
+		if (bucket->is_reference || trigger->tgisinternal || !trigger->tgisclone || !differs_from_parent(catalog, trigger))
 			continue;
 		statements = lappend(statements,
 							 psprintf("ALTER TABLE %s %s TRIGGER %s",

@@ -80,7 +80,8 @@ referenced_tables(Oid relid)
 }
 
 /*
- * Must one of the two tables of a foreign key go with the other?  Between
+ * Must one of the two tables of a foreign key go with the other, or a partition
+ * with its parent?  Between
  * distributed tables, and where a distributed one references a reference table
  * that goes; a local table may reference a reference table, and the other way.
  */
@@ -90,7 +91,9 @@ pulled_by(List *connected, const RhTable *referencing, Oid referenced)
 	bool		has_referencing = list_member_oid(connected, referencing->relid);
 	bool		has_referenced = list_member_oid(connected, referenced);
 
-	if (referencing->kind != RH_KIND_HASH || has_referencing == has_referenced)
+	if (has_referencing == has_referenced)
+		return InvalidOid;
+	if (referencing->kind != RH_KIND_HASH && rh_partition_parent(referencing->relid) != referenced)
 		return InvalidOid;
 	if (has_referenced)
 		return referencing->relid;
