@@ -460,16 +460,16 @@ drop_table(PGconn *link, const CleanupRow *row)
 {
 	char	   *name = quote_literal_cstr(row->name);
 
-	exec_with_tries(link, psprintf("DO $rh$ BEGIN IF pg_catalog.to_regclass(%s)::oid = %u THEN "
+	exec_with_tries(link, rh_do_block("BEGIN IF pg_catalog.to_regclass(%s)::oid = %u THEN "
 								   "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE; "
 								   "IF pg_catalog.to_regclass(%s)::oid = %u THEN DROP TABLE %s CASCADE; END IF; "
-								   "END IF; END $rh$",
+								   "END IF; END",
 								   name, row->oid, row->name, name, row->oid, row->name));
-	exec_with_tries(link, psprintf("DO $rh$ DECLARE schema text := (pg_catalog.parse_ident(%s))[1]; BEGIN "
+	exec_with_tries(link, rh_do_block("DECLARE schema text := (pg_catalog.parse_ident(%s))[1]; BEGIN "
 								   "IF NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = "
 								   "pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema))) THEN "
 								   "EXECUTE pg_catalog.format('DROP SCHEMA IF EXISTS %%I', schema); "
-								   "END IF; END $rh$", name));
+								   "END IF; END", name));
 }
 
 static void

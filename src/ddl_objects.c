@@ -563,8 +563,8 @@ change_copies(const RhPlacement *bucket, void *arg)
 		statements = list_concat(statements,
 								 rh_shard_ddl_trigger(use->shell, bucket, use->trigger, true));
 		statements = lappend(statements,
-							 psprintf("DO $rh$ BEGIN DROP FUNCTION IF EXISTS %s(); "
-									  "EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $rh$",
+							 rh_do_block("BEGIN DROP FUNCTION IF EXISTS %s(); "
+									  "EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END",
 									  quote_qualified_identifier(schema, use->copy)));
 	}
 	return statements;
@@ -649,13 +649,13 @@ drop_copies(const RhPlacement *bucket, void *arg)
 		return NIL;
 	rh_shard_schema(schema, object->image->schema, bucket->bucket_id, bucket->generation);
 	mark = psprintf("%s.%s", object->image->schema, object->image->name);
-	return list_make1(psprintf("DO $rh$ DECLARE r pg_catalog.text; BEGIN "
+	return list_make1(rh_do_block("DECLARE r pg_catalog.text; BEGIN "
 							   "FOR r IN SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text FROM pg_catalog.pg_proc p "
 							   "JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace "
 							   "WHERE p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype "
 							   "AND ((n.nspname = %s AND p.proname = %s) OR "
 							   "(n.nspname ~ %s AND p.proname = %s)) LOOP "
-							   "EXECUTE pg_catalog.format('DROP FUNCTION %%s', r); END LOOP; END $rh$",
+							   "EXECUTE pg_catalog.format('DROP FUNCTION %%s', r); END LOOP; END",
 							   quote_literal_cstr(schema), quote_literal_cstr(object->image->name),
 							   quote_literal_cstr(psprintf("_%u(_[0-9]+)?$", bucket->bucket_id)),
 							   quote_literal_cstr(mark)));
@@ -685,8 +685,8 @@ drop_object(int32 node_id, void *arg)
 	char	   *statement = rh_object_drop(image);
 
 	if (image->classid == NamespaceRelationId)
-		statement = psprintf("DO $rh$ BEGIN %s; EXCEPTION WHEN dependent_objects_still_exist "
-							 "OR insufficient_privilege THEN NULL; END $rh$", statement);
+		statement = rh_do_block("BEGIN %s; EXCEPTION WHEN dependent_objects_still_exist "
+							 "OR insufficient_privilege THEN NULL; END", statement);
 	else if (object->is_base_type || has_old_copies(node_id))
 		statement = psprintf("%s CASCADE", statement);
 	return list_make1(statement);

@@ -93,18 +93,18 @@ rh_drop_schema_statements(const char *schema)
 	char	   *literal = quote_literal_cstr(schema);
 
 	/* first what the tables' triggers called */
-	return list_make2(psprintf("DO $rh$ DECLARE f pg_catalog.regprocedure; BEGIN FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p "
+	return list_make2(rh_do_block("DECLARE f pg_catalog.regprocedure; BEGIN FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p "
 							   "WHERE p.pronamespace = pg_catalog.to_regnamespace(%s) "
 							   "AND p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype "
 							   "AND pg_catalog.pg_has_role(p.proowner, 'USAGE') "
 							   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgfoid = p.oid) "
-							   "LOOP EXECUTE pg_catalog.format('DROP FUNCTION %%s', f); END LOOP; END $rh$", literal),
-					  psprintf("DO $rh$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_namespace n "
+							   "LOOP EXECUTE pg_catalog.format('DROP FUNCTION %%s', f); END LOOP; END", literal),
+					  rh_do_block("BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_namespace n "
 							   "WHERE n.oid = pg_catalog.to_regnamespace(%s) "
 							   "AND pg_catalog.pg_has_role(n.nspowner, 'USAGE') "
 							   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = n.oid) "
 							   "AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = n.oid)) "
-							   "THEN DROP SCHEMA %s; END IF; END $rh$", literal, schema));
+							   "THEN DROP SCHEMA %s; END IF; END", literal, schema));
 }
 
 /* The statements that drop a node's shards, and schemas that have become empty. */

@@ -135,13 +135,13 @@ policy_statement(Oid shell, Oid constraint, const RhPlacement *bucket)
 	char	   *function = quote_literal_cstr(psprintf("%s()", function_name(shell, constraint, bucket)));
 	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
 
-	return psprintf("DO $rh$ BEGIN IF pg_catalog.to_regprocedure(%s) IS NOT NULL THEN "
+	return rh_do_block("BEGIN IF pg_catalog.to_regprocedure(%s) IS NOT NULL THEN "
 					"DROP POLICY IF EXISTS rehouse_reference_%u ON %s; "
 					"CREATE POLICY rehouse_reference_%u ON %s USING ("
 					"%s::pg_catalog.regprocedure IS NOT NULL AND "
 					"pg_catalog.current_setting('" RH_UNFORCED "', true) = 'on' AND "
 					"pg_catalog.pg_has_role((SELECT relowner FROM pg_catalog.pg_class c "
-					"WHERE c.oid = %s.tableoid), 'USAGE')); END IF; END $rh$",
+					"WHERE c.oid = %s.tableoid), 'USAGE')); END IF; END",
 					function, constraint, shard, constraint, shard, function,
 					quote_identifier(get_rel_name(shell)));
 }
@@ -155,17 +155,18 @@ reporting_statements(Oid shell, Oid constraint, const RhPlacement *bucket)
 	char	   *report = psprintf("RAISE INFO USING ERRCODE = '%s', MESSAGE = '%u', DETAIL = %s",
 								  RH_REPORT_SQLSTATE, constraint,
 								  key_array(shell, constraint, "old"));
+	char	   *body;
 	List	   *statements;
 
 	/* no WHEN clause: it would keep the columns' types from being changed */
+	body = psprintf("BEGIN IF tg_op = 'DELETE' THEN %s; "
+					"ELSIF ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record "
+					"THEN %s, HINT = %s; END IF; RETURN NULL; END",
+					report, key_columns(shell, constraint, "old", ""),
+					key_columns(shell, constraint, "new", ""), report,
+					key_array(shell, constraint, "new"));
 	statements = list_make1(psprintf("CREATE OR REPLACE FUNCTION %s() RETURNS pg_catalog.trigger "
-									 "LANGUAGE plpgsql AS $rh$ BEGIN "
-									 "IF tg_op = 'DELETE' THEN %s; "
-									 "ELSIF ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record "
-									 "THEN %s, HINT = %s; END IF; RETURN NULL; END $rh$",
-									 function, report, key_columns(shell, constraint, "old", ""),
-									 key_columns(shell, constraint, "new", ""), report,
-									 key_array(shell, constraint, "new")));
+									 "LANGUAGE plpgsql AS %s", function, quote_literal_cstr(body)));
 	if (rh_policy_has(shell))
 		statements = lappend(statements, policy_statement(shell, constraint, bucket));
 	return lappend(statements,
@@ -254,11 +255,11 @@ removing_statements(Oid shell, List *constraints, const RhPlacement *bucket)
 
 	foreach(lc, constraints)
 		statements = lappend(statements,
-							 psprintf("DO $rh$ BEGIN DROP FUNCTION IF EXISTS %s() CASCADE; "
+							 rh_do_block("BEGIN DROP FUNCTION IF EXISTS %s() CASCADE; "
 									  "EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN "
 									  "SET LOCAL lock_timeout = 0; "
 									  "ALTER TABLE %s DISABLE TRIGGER rehouse_reference_%u; "
-									  "SET LOCAL lock_timeout = '" REMOVE_LOCK_TIMEOUT "'; END $rh$",
+									  "SET LOCAL lock_timeout = '" REMOVE_LOCK_TIMEOUT "'; END",
 									  function_name(shell, lfirst_oid(lc), bucket),
 									  rh_shard_name(shell, bucket->bucket_id, bucket->generation),
 									  lfirst_oid(lc)));
@@ -285,7 +286,7 @@ rh_local_reference_removal(List *functions)
 	initStringInfo(&names);
 	foreach(lc, functions)
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", quote_literal_cstr(lfirst(lc)));
-	return psprintf("DO $rh$ DECLARE remaining text[] := ARRAY[%s]; busy text[]; name text; "
+	return rh_do_block("DECLARE remaining text[] := ARRAY[%s]; busy text[]; name text; "
 					"BEGIN FOR round IN 1 .. 30 LOOP busy := '{}'; "
 					"FOREACH name IN ARRAY remaining LOOP BEGIN "
 					"PERFORM pg_catalog.set_config('lock_timeout', "
@@ -293,7 +294,7 @@ rh_local_reference_removal(List *functions)
 					"EXECUTE 'DROP FUNCTION IF EXISTS ' || name || ' CASCADE'; "
 					"EXCEPTION WHEN lock_not_available THEN busy := busy || name; END; COMMIT; END LOOP; "
 					"EXIT WHEN busy = '{}'; remaining := busy; PERFORM pg_catalog.pg_sleep(0.05); "
-					"END LOOP; END $rh$", names.data);
+					"END LOOP; END", names.data);
 }
 
 /* ------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "src/names.h"
 #include "utils/builtins.h"
@@ -48,4 +49,24 @@ rh_shard_name(Oid shell, uint32 bucket_id, int32 generation)
 		elog(ERROR, "cache lookup failed for relation %u", shell);
 	rh_shard_schema(schema, nspname, bucket_id, generation);
 	return quote_qualified_identifier(schema, relname);
+}
+
+char *
+rh_do_block(const char *format,...)
+{
+	StringInfoData body;
+	int			needed;
+
+	initStringInfo(&body);
+	do
+	{
+		va_list		args;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&body, format, args);
+		va_end(args);
+		if (needed > 0)
+			enlargeStringInfo(&body, needed);
+	} while (needed > 0);
+	return psprintf("DO %s", quote_literal_cstr(body.data));
 }

@@ -22,4 +22,10 @@ extern void rh_shard_schema(char *buf, const char *shell_schema, uint32 bucket_i
 /* The shard's name, quoted as needed and qualified, palloc'd. */
 extern char *rh_shard_name(Oid shell, uint32 bucket_id, int32 generation);
 
+/*
+ * A DO statement for a node, palloc'd.  The body is PL/pgSQL, made as by psprintf,
+ * and quoted here, as names in it may contain whatever a delimiter is made of.
+ */
+extern char *rh_do_block(const char *format,...) pg_attribute_printf(1, 2);
+
 #endif							/* RH_NAMES_H */

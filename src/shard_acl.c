@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "src/conn.h"
 #include "src/ddl_policy.h"
+#include "src/names.h"
 #include "src/shard_acl.h"
 #include "src/shard_ddl.h"
 #include "utils/acl.h"
@@ -200,12 +201,12 @@ rh_shard_acl_schema(Oid shell, const char *quoted_schema)
 	foreach(lc, context.roles)
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
 						 quote_literal_cstr(GetUserNameFromId(lfirst_oid(lc), false)));
-	return list_make1(psprintf("DO $rh$ DECLARE r pg_catalog.name; BEGIN "
+	return list_make1(rh_do_block("DECLARE r pg_catalog.name; BEGIN "
 							   "IF pg_catalog.pg_has_role((SELECT nspowner FROM pg_catalog.pg_namespace "
 							   "WHERE oid = %s::pg_catalog.regnamespace), 'USAGE') THEN "
 							   "FOR r IN SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN (%s) LOOP "
 							   "EXECUTE pg_catalog.format('GRANT USAGE, CREATE ON SCHEMA %%s TO %%I', "
-							   "%s, r); END LOOP; %s END IF; END $rh$",
+							   "%s, r); END LOOP; %s END IF; END",
 							   quote_literal_cstr(quoted_schema), names.data,
 							   quote_literal_cstr(quoted_schema),
 							   context.everybody ?

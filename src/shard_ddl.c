@@ -419,9 +419,9 @@ rh_shard_ddl_schema(Oid shell, const RhPlacement *bucket)
 	 * CREATE SCHEMA IF NOT EXISTS asks for CREATE on the database even where
 	 * the schema is there already.
 	 */
-	statements = list_make1(psprintf("DO $rh$ BEGIN IF pg_catalog.to_regnamespace(%s) IS NULL THEN "
+	statements = list_make1(rh_do_block("BEGIN IF pg_catalog.to_regnamespace(%s) IS NULL THEN "
 									 "CREATE SCHEMA %s; GRANT USAGE ON SCHEMA %s TO PUBLIC; "
-									 "END IF; END $rh$",
+									 "END IF; END",
 									 quote_literal_cstr(quoted), quoted, quoted));
 	return list_concat(statements, rh_shard_acl_schema(shell, quoted));
 }
@@ -786,9 +786,9 @@ rh_shard_ddl_triggers(Oid shell, const RhPlacement *bucket)
 char *
 rh_shard_ddl_drop_triggers(const char *shard)
 {
-	return psprintf("DO $rh$ DECLARE t pg_catalog.name; BEGIN FOR t IN SELECT tgname FROM pg_catalog.pg_trigger "
+	return rh_do_block("DECLARE t pg_catalog.name; BEGIN FOR t IN SELECT tgname FROM pg_catalog.pg_trigger "
 					"WHERE tgrelid = %s::pg_catalog.regclass AND NOT tgisinternal LOOP "
-					"EXECUTE pg_catalog.format('DROP TRIGGER %%I ON %%s', t, %s); END LOOP; END $rh$",
+					"EXECUTE pg_catalog.format('DROP TRIGGER %%I ON %%s', t, %s); END LOOP; END",
 					quote_literal_cstr(shard), quote_literal_cstr(shard));
 }
 

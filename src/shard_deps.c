@@ -58,6 +58,7 @@
 #include "commands/proclang.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "src/names.h"
 #include "src/node_functions.h"
 #include "src/object_image.h"
 #include "src/object_text.h"
@@ -156,11 +157,11 @@ visit_schema(Walk *walk, Oid nspid)
 
 	/* of two grants at once one fails ("tuple concurrently updated"), and is not needed */
 	walk->statements = lappend(walk->statements,
-							   psprintf("DO $rh$ BEGIN IF pg_catalog.pg_has_role((SELECT nspowner FROM "
+							   rh_do_block("BEGIN IF pg_catalog.pg_has_role((SELECT nspowner FROM "
 										"pg_catalog.pg_namespace WHERE oid = %s::pg_catalog.regnamespace), 'USAGE') "
 										"AND NOT pg_catalog.has_schema_privilege('public', %s::pg_catalog.regnamespace::pg_catalog.oid, 'USAGE') "
 										"THEN GRANT USAGE ON SCHEMA %s TO PUBLIC; END IF; "
-										"EXCEPTION WHEN internal_error THEN NULL; END $rh$",
+										"EXCEPTION WHEN internal_error THEN NULL; END",
 										quote_literal_cstr(quoted), quote_literal_cstr(quoted), quoted));
 }
 

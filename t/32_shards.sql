@@ -1,6 +1,6 @@
 -- What arrives on the shards: names, columns, defaults, constraints, indexes,
 -- triggers, storage, ownership, privileges, and what they depend on.
-SELECT plan(42);
+SELECT plan(46);
 SELECT t.add_nodes(1, 2);
 
 -- a value of a query about the first shard of a table, asked on its node: SHARD is its name as a literal
@@ -176,4 +176,17 @@ SELECT t.exec_on_node(n, 'DROP OWNED BY owner_32, reader_32') FROM generate_seri
 DROP OWNED BY owner_32, reader_32;
 SELECT t.exec_on_node(n, format('DROP ROLE %I', r)) FROM generate_series(1, 2) n, unnest(ARRAY['owner_32', 'reader_32', 'Colum Reader 32']) r;
 DROP ROLE owner_32, reader_32, "Colum Reader 32";
+-- names that contain what delimits the texts of our own statements
+CREATE SCHEMA "a$rh$b'\";
+CREATE TABLE "a$rh$b'\"."t$rh$" (k int PRIMARY KEY, v int CHECK (v > 0));
+SELECT lives_ok($$SELECT create_distributed_table('"a$rh$b''\"."t$rh$"', 'k', shard_count => 2)$$, 'a schema of a strange name');
+CREATE TABLE "a$rh$b'\".local (k int REFERENCES "a$rh$b'\"."t$rh$" ON DELETE CASCADE);
+INSERT INTO "a$rh$b'\"."t$rh$" VALUES (1, 1), (2, 2);
+INSERT INTO "a$rh$b'\".local VALUES (1), (2);
+DELETE FROM "a$rh$b'\"."t$rh$" WHERE k = 2;
+SELECT results_eq('SELECT k FROM "a$rh$b''\".local', 'VALUES (1)', 'what it references follows');
+SELECT lives_ok('DROP SCHEMA "a$rh$b''\" CASCADE', 'and goes');
+CALL t.wait_clean();
+SELECT is_empty('SELECT t.leftovers()', 'with all that was on the nodes');
+
 SELECT finish();
