@@ -366,24 +366,40 @@ lock_shell(const CleanupRow *row, LOCKTAG *tag, char **shard)
 	return true;
 }
 
-/* The same; and does it have the row's index? */
+/* Has the shell the row's index, a valid one?  An invalid one goes. */
 static bool
-lock_for_indexes(const CleanupRow *row, LOCKTAG *tag, bool *wanted, char **shard)
+shell_has_index(const CleanupRow *row)
 {
-	MemoryContext caller = CurrentMemoryContext;
 	Oid			types[] = {OIDOID, TEXTOID};
 	Datum		values[] = {ObjectIdGetDatum(row->relation), CStringGetTextDatum(row->index_name)};
 	bool		isnull;
+
+	rh_shell_drop_invalid_index(row->relation, row->index_name);
+	return rh_catalog_int8("SELECT 1 FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid"
+						   " WHERE indrelid = $1 AND relname = $2 AND indisvalid",
+						   2, types, values, &isnull) == 1;
+}
+
+/* Is the shell a partition no more? */
+static bool
+shell_is_detached(const CleanupRow *row)
+{
+	return !OidIsValid(rh_partition_parent(row->relation));
+}
+
+/* lock_shell in a transaction of its own; and what the shell answers, with the lock held. */
+static bool
+lock_and_ask(const CleanupRow *row, bool (*ask) (const CleanupRow *row), LOCKTAG *tag,
+			 bool *answer, char **shard)
+{
+	MemoryContext caller = CurrentMemoryContext;
 	bool		known;
 
 	rh_transfer_start_xact();
 	known = lock_shell(row, tag, shard);
 	if (known)
 	{
-		rh_shell_drop_invalid_index(row->relation, row->index_name);
-		*wanted = rh_catalog_int8("SELECT 1 FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid"
-								  " WHERE indrelid = $1 AND relname = $2 AND indisvalid",
-								  2, types, values, &isnull) == 1;
+		*answer = ask(row);
 		if (*shard != NULL)
 			*shard = MemoryContextStrdup(caller, *shard);
 	}
@@ -401,7 +417,7 @@ tidy_indexes(PGconn *link, const CleanupRow *row)
 	char	   *shard;
 
 	rh_debug_point("cleanup-indexes-lock");
-	if (!lock_for_indexes(row, &tag, &wanted, &shard))
+	if (!lock_and_ask(row, shell_has_index, &tag, &wanted, &shard))
 		return;
 	PQclear(rh_link_exec(link, psprintf("SET lock_timeout = %d", INDEX_LOCK_TIMEOUT_MS), 0));
 	if (shard != NULL && !rh_concurrent_tidy(link, shard, row->index_name, wanted))
@@ -412,38 +428,18 @@ tidy_indexes(PGconn *link, const CleanupRow *row)
 	LockRelease(&tag, ShareUpdateExclusiveLock, true);
 }
 
-/* The same; and is it to be a partition no more? */
-static bool
-lock_for_detach(const CleanupRow *row, LOCKTAG *tag, bool *wanted, char **shard)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	bool		known;
-
-	rh_transfer_start_xact();
-	known = lock_shell(row, tag, shard);
-	if (known)
-	{
-		*wanted = !OidIsValid(rh_partition_parent(row->relation));
-		if (*shard != NULL)
-			*shard = MemoryContextStrdup(caller, *shard);
-	}
-	rh_transfer_commit_xact();
-	MemoryContextSwitchTo(caller);
-	return known;
-}
-
 /* A shard that is a partition, where its shell may not be one any more. */
 static void
 detach_partition(PGconn *link, const CleanupRow *row)
 {
 	LOCKTAG		tag;
-	bool		wanted;
+	bool		detached;
 	char	   *shard;
 
-	if (!lock_for_detach(row, &tag, &wanted, &shard))
+	if (!lock_and_ask(row, shell_is_detached, &tag, &detached, &shard))
 		return;
 	PQclear(rh_link_exec(link, psprintf("SET lock_timeout = %d", INDEX_LOCK_TIMEOUT_MS), 0));
-	if (wanted && shard != NULL && !rh_concurrent_detach(link, shard))
+	if (detached && shard != NULL && !rh_concurrent_detach(link, shard))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("could not detach partition \"%s\"", row->name)));
