@@ -4,33 +4,17 @@
 use strict;
 use warnings;
 use Test::More;
+use HeldCall;
 use RehouseCluster;
 
 my $cluster = RehouseCluster->new(workers => 2, coordinator => {
 	'rehouse.auto_rebalance' => 'off', 'rehouse.step_retry_delay' => '20ms', 'rehouse.shard_count' => 4 })->add_nodes;
 my $c = $cluster->coordinator;
 
-# Begin to distribute, and stop at a point.
-my $caller;
-sub begin
-{
-	my ($call, $point) = @_;
-	$c->query("SELECT rehouse.debug_arm('$point', 'wait')") if $point;
-	$caller = $c->session;
-	$caller->send("SELECT $call");
-	$c->poll("SELECT rehouse.debug_waiting('$point')") if $point;
-	return;
-}
-
-# Let it go on, and take what it says.
-sub end
-{
-	my ($point) = @_;
-	$c->query("SELECT rehouse.debug_disarm('$point')") if $point;
-	my ($rows, $messages) = $caller->finish;
-	$caller->close;
-	return $messages // '';
-}
+# Distributing, held at a point.
+my $caller = HeldCall->new($c);
+sub begin { return $caller->begin(@_); }
+sub end { return $caller->end(@_); }
 
 sub waits_for
 {
