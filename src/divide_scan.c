@@ -22,6 +22,7 @@
 #include "shmem/gate.h"
 #include "src/conn.h"
 #include "src/divide.h"
+#include "src/gate_set.h"
 #include "src/key.h"
 #include "src/lift.h"
 #include "src/placements.h"
@@ -36,13 +37,6 @@
 #include "utils/memutils.h"
 #include "utils/tuplesort.h"
 #include "utils/tuplestore.h"
-
-/* A bucket that the source has rows of, and a hash by which the gate finds it. */
-typedef struct Wanted
-{
-	uint32		bucket_id;
-	uint32		hash;
-} Wanted;
 
 /* A node's statement under way. */
 typedef struct NodeStream
@@ -70,10 +64,7 @@ typedef struct DivideRun
 	MemoryContext bucket_context;	/* of one bucket's rows */
 	Tuplesortstate *rows;		/* of the hash and the source's columns */
 	TupleTableSlot *row;
-	Wanted		wanted[RH_GATE_MANY + 1];
-	int			wanted_count;	/* more than RH_GATE_MANY: all */
-	RhPlacement *placements;	/* behind the gate */
-	int			placement_count;
+	RhGateSet	gates;
 	NodeStream *streams;
 	int			stream_count;
 	RhRowsReader *reader;		/* of what is returned, .. */
@@ -109,19 +100,6 @@ create_scan_state(CustomScan *scan)
 
 	run->css.methods = &divide_exec_methods;
 	return (Node *) run;
-}
-
-/* Our parameters are in a list of our own: a caller's compiler must not be asked for them. */
-static List *
-init_expressions(DivideRun *run, List *expressions, EState *estate)
-{
-	ParamListInfo own = estate->es_param_list_info;
-	List	   *states;
-
-	estate->es_param_list_info = NULL;
-	states = ExecInitExprList(expressions, &run->css.ss.ps);
-	estate->es_param_list_info = own;
-	return states;
 }
 
 /* The types of the source's columns, and of the arrays that they become. */
@@ -163,7 +141,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	run->key_hash_proc = (Oid) lsecond_int(numbers);
 	run->first_param = lthird_int(numbers);
 	init_columns(run, ExecGetResultType(source), lthird(scan->custom_private));
-	run->exprs = init_expressions(run, scan->custom_exprs, estate);
+	run->exprs = rh_scan_exprs_init(&node->ss.ps, scan->custom_exprs, true);
 	run->params = rh_scan_params_make(&run->spec, scan->custom_exprs);
 	if (estate->es_plannedstmt->hasReturning)
 		run->reader = rh_rows_reader_make(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, NIL,
@@ -172,6 +150,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 											 ALLOCSET_DEFAULT_SIZES);
 	run->bucket_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse divided bucket",
 												ALLOCSET_DEFAULT_SIZES);
+	rh_gate_set_init(&run->gates, run->spec.colocation_id, run->run_context);
 }
 
 /* ------------------------------------------------------------------------
@@ -194,24 +173,6 @@ hash_row(DivideRun *run, TupleTableSlot *slot)
 	return rh_key_hash(run->key_type, run->spec.key_collation, key);
 }
 
-/* Remember the bucket of a hash, as long as there are few. */
-static void
-want_bucket(DivideRun *run, uint32 hash)
-{
-	RhPlacement placement;
-
-	if (run->wanted_count > RH_GATE_MANY)
-		return;
-	if (!rh_map_route(run->spec.colocation_id, hash, &placement))
-		elog(ERROR, "co-location group %d has no buckets", run->spec.colocation_id);
-	for (int i = 0; i < run->wanted_count; i++)
-		if (run->wanted[i].bucket_id == placement.bucket_id)
-			return;
-	run->wanted[run->wanted_count].bucket_id = placement.bucket_id;
-	run->wanted[run->wanted_count].hash = hash;
-	run->wanted_count++;
-}
-
 /* The source's columns after the hash. */
 static TupleDesc
 make_row_desc(TupleDesc source)
@@ -232,7 +193,7 @@ put_row(DivideRun *run, TupleTableSlot *source)
 	if (run->key_column > 0)
 	{
 		hash = hash_row(run, source);
-		want_bucket(run, hash);
+		rh_gate_set_want(&run->gates, hash);
 	}
 	slot_getallattrs(source);
 	ExecClearTuple(run->row);
@@ -283,50 +244,6 @@ sort_source(DivideRun *run)
  * Buckets
  * ------------------------------------------------------------------------
  */
-
-static int
-compare_wanted(const void *a, const void *b)
-{
-	const Wanted *left = a;
-	const Wanted *right = b;
-
-	return (left->bucket_id > right->bucket_id) - (left->bucket_id < right->bucket_id);
-}
-
-static RhPlacement *
-find_placement(DivideRun *run, uint32 hash)
-{
-	for (int i = 0; i < run->placement_count; i++)
-		if ((int32) hash >= run->placements[i].hash_min &&
-			(int32) hash <= run->placements[i].hash_max)
-			return &run->placements[i];
-	return NULL;
-}
-
-static void
-enter_bucket(DivideRun *run, uint32 hash)
-{
-	run->placements = run->placements == NULL ? palloc(sizeof(RhPlacement)) :
-		repalloc(run->placements, sizeof(RhPlacement) * (run->placement_count + 1));
-	if (!rh_gate_route(run->spec.colocation_id, hash, &run->placements[run->placement_count]))
-		elog(ERROR, "co-location group %d has no buckets", run->spec.colocation_id);
-	run->placement_count++;
-}
-
-/* Few buckets by themselves, in the order that every writer keeps; many by the group's gate. */
-static void
-enter_gate(DivideRun *run)
-{
-	if (run->key_column == 0 || run->wanted_count > RH_GATE_MANY)
-	{
-		run->placement_count = rh_gate_route_all(run->spec.colocation_id, &run->placements);
-		return;
-	}
-	qsort(run->wanted, run->wanted_count, sizeof(Wanted), compare_wanted);
-	for (int i = 0; i < run->wanted_count; i++)
-		if (find_placement(run, run->wanted[i].hash) == NULL)
-			enter_bucket(run, run->wanted[i].hash);
-}
 
 /* Keep a row that is returned: its node has more to do before they are handed out. */
 static void
@@ -473,9 +390,10 @@ send_rows(DivideRun *run)
 		}
 		if (!any)
 		{
-			if (find_placement(run, hash) == NULL)
-				enter_bucket(run, hash);	/* the bucket was split meanwhile */
-			current = *find_placement(run, hash);
+			/* the bucket may have been split meanwhile */
+			rh_gate_set_want(&run->gates, hash);
+			(void) rh_gate_set_enter(&run->gates);
+			current = run->gates.placements[rh_gate_set_find(&run->gates, hash)];
 			any = true;
 		}
 		add_to_arrays(run, arrays);
@@ -503,8 +421,8 @@ send_all_rows(DivideRun *run)
 	old = MemoryContextSwitchTo(run->bucket_context);
 	set_params(run, arrays);
 	MemoryContextSwitchTo(old);
-	for (int i = 0; i < run->placement_count; i++)
-		send_statement(run, &run->placements[i]);
+	for (int i = 0; i < run->gates.count; i++)
+		send_statement(run, &run->gates.placements[i]);
 }
 
 static void
@@ -527,7 +445,9 @@ run_all(DivideRun *run)
 	MemoryContext old = MemoryContextSwitchTo(run->run_context);
 
 	sort_source(run);
-	enter_gate(run);
+	if (run->key_column == 0)
+		rh_gate_set_want_all(&run->gates);
+	(void) rh_gate_set_enter(&run->gates);
 	if (run->key_column > 0)
 		send_rows(run);
 	else

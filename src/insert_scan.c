@@ -22,6 +22,7 @@
 #include "shmem/gate.h"
 #include "src/conn.h"
 #include "src/copy_router.h"
+#include "src/gate_set.h"
 #include "src/insert_scan.h"
 #include "src/local_reference.h"
 #include "src/key.h"
@@ -52,7 +53,7 @@ typedef struct Row
 {
 	MinimalTuple tuple;
 	uint32		hash;
-	int			placement;		/* index in the run's placements */
+	int			placement;		/* index in those behind the gate */
 	int			position;		/* in the batch */
 } Row;
 
@@ -87,9 +88,7 @@ typedef struct InsertRun
 	TupleTableSlot *source_slot;	/* for reading rows back */
 	bool		source_done;
 	int			batches;		/* taken so far */
-	RhPlacement *placements;	/* behind the gate */
-	int			placement_count;
-	bool		all_gated;
+	RhGateSet	gates;
 	MinimalTuple *results;		/* of the batch, in order; in the batch context */
 	int			result_count;
 	int			result_now;
@@ -166,6 +165,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 											 ALLOCSET_DEFAULT_SIZES);
 	run->batch_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse insert batch",
 											   ALLOCSET_DEFAULT_SIZES);
+	rh_gate_set_init(&run->gates, run->table.colocation_id, run->run_context);
 }
 
 /* ------------------------------------------------------------------------
@@ -300,109 +300,11 @@ take_rows(InsertRun *run, Row **result)
 		rows[count].tuple = ExecCopySlotMinimalTuple(slot);
 		rows[count].hash = rh_key_hash(run->key_type, run->key_collation, key);
 		rows[count].position = count;
-		rows[count].placement = -1;
 		bytes += rows[count].tuple->t_len;
 		count++;
 	}
 	*result = rows;
 	return count;
-}
-
-static int
-find_gated(InsertRun *run, uint32 hash)
-{
-	for (int i = 0; i < run->placement_count; i++)
-		if ((int32) hash >= run->placements[i].hash_min &&
-			(int32) hash <= run->placements[i].hash_max)
-			return i;
-	return -1;
-}
-
-/* A bucket that a batch needs, and a hash by which the gate finds it. */
-typedef struct WantedBucket
-{
-	uint32		bucket_id;
-	uint32		hash;
-	int32		hash_min;
-	int32		hash_max;
-} WantedBucket;
-
-static int
-compare_by_bucket(const void *a, const void *b)
-{
-	const WantedBucket *left = a;
-	const WantedBucket *right = b;
-
-	return (left->bucket_id > right->bucket_id) - (left->bucket_id < right->bucket_id);
-}
-
-static void
-gate_all(InsertRun *run)
-{
-	MemoryContext old = MemoryContextSwitchTo(run->run_context);
-
-	run->placement_count = rh_gate_route_all(run->table.colocation_id, &run->placements);
-	run->all_gated = true;
-	MemoryContextSwitchTo(old);
-}
-
-/* Take the gate of one more bucket. */
-static void
-gate_one(InsertRun *run, uint32 hash)
-{
-	if (run->placements == NULL)
-		run->placements = MemoryContextAllocZero(run->run_context,
-												 sizeof(RhPlacement) * (RH_GATE_MANY + 1));
-	if (run->placement_count >= RH_GATE_MANY)
-	{
-		gate_all(run);
-		return;
-	}
-	if (!rh_gate_route(run->table.colocation_id, hash, &run->placements[run->placement_count]))
-		elog(ERROR, "co-location group %d has no buckets", run->table.colocation_id);
-	run->placement_count++;
-}
-
-/*
- * Put the batch's buckets behind the gate: few in the order of their ids,
- * which every writer keeps, many by one lock on the group.
- */
-static void
-gate_rows(InsertRun *run, Row *rows, int count)
-{
-	WantedBucket *wanted = palloc(sizeof(WantedBucket) * (RH_GATE_MANY + 1));
-	int			wanted_count = 0;
-
-	if (run->all_gated)
-		return;
-	for (int i = 0; i < count; i++)
-	{
-		RhPlacement placement;
-		bool		known = find_gated(run, rows[i].hash) >= 0;
-
-		for (int j = 0; j < wanted_count && !known; j++)
-			known = (int32) rows[i].hash >= wanted[j].hash_min &&
-				(int32) rows[i].hash <= wanted[j].hash_max;
-		if (known)
-			continue;
-		if (run->placement_count + wanted_count >= RH_GATE_MANY)
-		{
-			gate_all(run);
-			return;
-		}
-		if (!rh_map_route(run->table.colocation_id, rows[i].hash, &placement))
-			elog(ERROR, "co-location group %d has no buckets", run->table.colocation_id);
-
-		wanted[wanted_count].bucket_id = placement.bucket_id;
-		wanted[wanted_count].hash = rows[i].hash;
-		wanted[wanted_count].hash_min = placement.hash_min;
-		wanted[wanted_count].hash_max = placement.hash_max;
-		wanted_count++;
-	}
-	qsort(wanted, wanted_count, sizeof(WantedBucket), compare_by_bucket);
-	for (int i = 0; i < wanted_count && !run->all_gated; i++)
-		if (find_gated(run, wanted[i].hash) < 0)
-			gate_one(run, wanted[i].hash);
 }
 
 static int
@@ -416,20 +318,17 @@ compare_rows(const void *a, const void *b)
 	return (left->position > right->position) - (left->position < right->position);
 }
 
+/* Put the batch's buckets behind the gate, and its rows in their order. */
 static void
 place_rows(InsertRun *run, Row *rows, int count)
 {
-	gate_rows(run, rows, count);
-	for (int i = 0; i < count; i++)
+	do
 	{
-		rows[i].placement = find_gated(run, rows[i].hash);
-		while (rows[i].placement < 0)
-		{
-			/* the bucket was split meanwhile */
-			gate_one(run, rows[i].hash);
-			rows[i].placement = find_gated(run, rows[i].hash);
-		}
-	}
+		for (int i = 0; i < count; i++)
+			rh_gate_set_want(&run->gates, rows[i].hash);
+	} while (rh_gate_set_enter(&run->gates));
+	for (int i = 0; i < count; i++)
+		rows[i].placement = rh_gate_set_find(&run->gates, rows[i].hash);
 	qsort(rows, count, sizeof(Row), compare_rows);
 }
 
@@ -522,7 +421,7 @@ make_chunks(InsertRun *run, Row *rows, int count, int *chunk_count)
 	{
 		Chunk	   *chunk = &chunks[(*chunk_count)++];
 
-		chunk->placement = &run->placements[rows[at].placement];
+		chunk->placement = &run->gates.placements[rows[at].placement];
 		chunk->first = at;
 		while (at < count && at - chunk->first < most &&
 			   rows[at].placement == rows[chunk->first].placement)

@@ -75,24 +75,6 @@ create_scan_state(CustomScan *scan)
 	return (Node *) run;
 }
 
-/*
- * With lifted values the parameters come from a list of our own, made at run
- * time; a caller that compiles its parameters by itself (plpgsql) knows
- * nothing of those that we have added, and must not be asked.
- */
-static List *
-init_expressions(DmlRun *run, List *expressions, EState *estate)
-{
-	ParamListInfo own = estate->es_param_list_info;
-	List	   *states;
-
-	if (run->css.custom_ps != NIL)
-		estate->es_param_list_info = NULL;
-	states = ExecInitExprList(expressions, &run->css.ss.ps);
-	estate->es_param_list_info = own;
-	return states;
-}
-
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
@@ -103,7 +85,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	run->first_lifted = linitial_int(llast(scan->custom_private));
 	if (scan->custom_plans != NIL)
 		node->custom_ps = list_make1(ExecInitNode(linitial(scan->custom_plans), estate, eflags));
-	run->exprs = init_expressions(run, scan->custom_exprs, estate);
+	run->exprs = rh_scan_exprs_init(&node->ss.ps, scan->custom_exprs, node->custom_ps != NIL);
 	run->params = rh_scan_params_make(&run->spec, scan->custom_exprs);
 	run->reader = rh_rows_reader_make(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, NIL, true);
 	run->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse modify",

@@ -148,6 +148,20 @@ rh_scan_keep_hashed(RhPlacement *placements, int count, List *hashes)
 	return kept;
 }
 
+List *
+rh_scan_exprs_init(PlanState *parent, List *exprs, bool own_params)
+{
+	EState	   *estate = parent->state;
+	ParamListInfo callers = estate->es_param_list_info;
+	List	   *states;
+
+	if (own_params)
+		estate->es_param_list_info = NULL;
+	states = ExecInitExprList(exprs, parent);
+	estate->es_param_list_info = callers;
+	return states;
+}
+
 RhRowsParams *
 rh_scan_params_make(RhScanSpec *spec, List *custom_exprs)
 {

@@ -54,6 +54,13 @@ extern bool rh_scan_tied_hashes(RhScanSpec *spec, List *exprs, ExprContext *econ
 /* Keep those placements (in hash order) that a hash belongs to; their number. */
 extern int	rh_scan_keep_hashed(RhPlacement *placements, int count, List *hashes);
 
+/*
+ * The ExprStates of custom_exprs.  own_params: the parameters come from a list of
+ * our own, made at run time; a caller that compiles its parameters by itself
+ * (plpgsql) knows nothing of those that we have added, and must not be asked.
+ */
+extern List *rh_scan_exprs_init(PlanState *parent, List *exprs, bool own_params);
+
 /* The statement's parameters, and their values in the current memory context. */
 extern RhRowsParams *rh_scan_params_make(RhScanSpec *spec, List *custom_exprs);
 extern void rh_scan_params_eval(RhScanSpec *spec, List *exprs, ExprContext *econtext,
