@@ -472,29 +472,10 @@ language_image(RhObjectImage *image, HeapTuple tuple)
 			   acldefault(OBJECT_LANGUAGE, form->lanowner), form->lanowner);
 }
 
-/* The row of a kind that has no cache by OID; NULL: it is gone. */
-static HeapTuple
-find_row(Oid catalogid, Oid indexid, AttrNumber column, Oid objid)
-{
-	Relation	catalog = table_open(catalogid, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(objid));
-	scan = systable_beginscan(catalog, indexid, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return tuple;
-}
-
 static RhObjectImage *
 cast_image(RhObjectImage *image)
 {
-	HeapTuple	tuple = find_row(CastRelationId, CastOidIndexId, Anum_pg_cast_oid, image->objid);
+	HeapTuple	tuple = rh_object_row(CastRelationId, image->objid);
 
 	if (tuple == NULL)
 		return NULL;
@@ -507,8 +488,7 @@ cast_image(RhObjectImage *image)
 static RhObjectImage *
 transform_image(RhObjectImage *image)
 {
-	HeapTuple	tuple = find_row(TransformRelationId, TransformOidIndexId, Anum_pg_transform_oid,
-								 image->objid);
+	HeapTuple	tuple = rh_object_row(TransformRelationId, image->objid);
 
 	if (tuple == NULL)
 		return NULL;

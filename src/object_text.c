@@ -131,23 +131,24 @@ text_column(int cache, HeapTuple tuple, AttrNumber column)
 	return isnull ? NULL : TextDatumGetCString(datum);
 }
 
-/* The row of a catalog that has no cache. */
-static HeapTuple
-catalog_row(Oid catalogid, Oid indexid, AttrNumber oidcolumn, Oid objid)
+HeapTuple
+rh_object_row(Oid catalogid, Oid objid)
 {
 	Relation	catalog = table_open(catalogid, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple	tuple = get_catalog_object_by_oid(catalog, get_object_attnum_oid(catalogid), objid);
 
-	ScanKeyInit(&key, oidcolumn, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(objid));
-	scan = systable_beginscan(catalog, indexid, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
+	table_close(catalog, AccessShareLock);
+	return tuple;
+}
+
+/* The same of an object that must be there. */
+static HeapTuple
+existing_row(Oid catalogid, Oid objid)
+{
+	HeapTuple	tuple = rh_object_row(catalogid, objid);
+
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "could not find tuple for object %u of catalog %u", objid, catalogid);
-	tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
 	return tuple;
 }
 
@@ -674,7 +675,7 @@ configuration_text(Oid configuration)
 static char *
 cast_text(Oid cast)
 {
-	HeapTuple	tuple = catalog_row(CastRelationId, CastOidIndexId, Anum_pg_cast_oid, cast);
+	HeapTuple	tuple = existing_row(CastRelationId, cast);
 	Form_pg_cast form = (Form_pg_cast) GETSTRUCT(tuple);
 	const char *how = form->castmethod == COERCION_METHOD_INOUT ? "WITH INOUT" :
 		form->castmethod == COERCION_METHOD_BINARY ? "WITHOUT FUNCTION" :
@@ -689,8 +690,7 @@ cast_text(Oid cast)
 static char *
 transform_text(Oid transform)
 {
-	HeapTuple	tuple = catalog_row(TransformRelationId, TransformOidIndexId,
-									Anum_pg_transform_oid, transform);
+	HeapTuple	tuple = existing_row(TransformRelationId, transform);
 	Form_pg_transform form = (Form_pg_transform) GETSTRUCT(tuple);
 	StringInfoData buf;
 

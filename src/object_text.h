@@ -9,6 +9,7 @@
 #define RH_OBJECT_TEXT_H
 
 #include "postgres.h"
+#include "access/htup.h"
 #include "nodes/pg_list.h"
 
 /*
@@ -26,6 +27,9 @@ extern char *rh_object_operator_properties(Oid operator);
 
 /* The function, qualified, without its arguments. */
 extern char *rh_object_function_name(Oid function);
+
+/* A copy of the object's row in its catalog; NULL: it is gone. */
+extern HeapTuple rh_object_row(Oid catalogid, Oid objid);
 
 /* A member of an operator family. */
 typedef struct RhFamilyMember
