@@ -31,6 +31,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "shmem/debug.h"
 #include "src/conn.h"
 #include "src/conn_internal.h"
@@ -39,6 +40,7 @@
 #include "src/set_constraints.h"
 #include "src/reference.h"
 #include "src/xact.h"
+#include "storage/latch.h"
 #include "tcop/pquery.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
@@ -595,13 +597,59 @@ pre_commit(void)
 		rh_debug_point("commit-before-commit");
 }
 
+static bool
+send_commit_prepared(RhConn *conn, RhWaitMode mode, TimestampTz deadline)
+{
+	char		sql[RH_GID_LEN + 40];
+
+	snprintf(sql, sizeof(sql), "COMMIT PREPARED '%s'", conn->gid);
+	return send_end_command(conn, sql, mode, deadline);
+}
+
+/* Read the answer: until the deadline whatever comes, then until a cancel request. */
+static RhWireStatus
+read_commit_prepared(RhConn *conn, TimestampTz deadline, Answer *answer)
+{
+	RhWireStatus status;
+
+	if (conn->failed)
+		return RH_WIRE_LOST;
+	status = read_answer(conn, RH_WAIT_QUIET, deadline, false, answer);
+	if (status == RH_WIRE_TIMEOUT)
+		status = read_answer(conn, RH_WAIT_COMMIT, 0, false, answer);
+	return status;
+}
+
+/*
+ * Is the branch committed?  The keeper, or whoever has waited for its locks, may be
+ * faster: then it is gone (42704); or he is at it just now ("busy", 55000), and we
+ * ask again, since what we have committed must be seen by our next statement.
+ */
+static bool
+confirm_commit_prepared(RhConn *conn, TimestampTz deadline)
+{
+	for (;;)
+	{
+		Answer		answer;
+
+		if (read_commit_prepared(conn, deadline, &answer) != RH_WIRE_OK)
+			return false;
+		if (answer.sqlstate[0] == '\0' || strcmp(answer.sqlstate, "42704") == 0)
+			return true;
+		if (strcmp(answer.sqlstate, "55000") != 0 || QueryCancelPending || ProcDiePending)
+			return false;
+		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1, PG_WAIT_EXTENSION);
+		if (!send_commit_prepared(conn, RH_WAIT_COMMIT, 0))
+			return false;
+	}
+}
+
 /* COMMIT PREPARED, all at once.  Must not raise anything. */
 static void
 commit_prepared(void)
 {
 	dlist_iter	iter;
 	TimestampTz deadline = 0;
-	char		sql[RH_GID_LEN + 40];
 
 	dlist_foreach(iter, &rh_conns)
 	{
@@ -614,32 +662,19 @@ commit_prepared(void)
 			rh_debug_point("commit-before-commit-prepared");
 			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), COMMIT_GRACE_MS);
 		}
-		snprintf(sql, sizeof(sql), "COMMIT PREPARED '%s'", conn->gid);
-		send_end_command(conn, sql, RH_WAIT_QUIET, deadline);
+		(void) send_commit_prepared(conn, RH_WAIT_QUIET, deadline);
 		rh_debug_point("commit-commit-prepared-sent");
 	}
 	dlist_foreach(iter, &rh_conns)
 	{
 		RhConn	   *conn = dlist_container(RhConn, node, iter.cur);
-		RhWireStatus status = RH_WIRE_LOST;
-		Answer		answer;
 
-		if (conn->branch != RH_BRANCH_PREPARED)
-			continue;
-		if (!conn->failed)
-			status = read_answer(conn, RH_WAIT_QUIET, deadline, false, &answer);
-		if (status == RH_WIRE_TIMEOUT)
-			status = read_answer(conn, RH_WAIT_COMMIT, 0, false, &answer);
-
-		/* 42704: the keeper was faster */
-		if (status == RH_WIRE_OK &&
-			(answer.sqlstate[0] == '\0' || strcmp(answer.sqlstate, "42704") == 0))
-			continue;
-		ereport(WARNING,
-				(errcode(ERRCODE_WARNING),
-				 errmsg("transaction is committed, but node \"%s\" has not confirmed it yet",
-						conn->name),
-				 errhint("Its part will be committed there as soon as the node answers.")));
+		if (conn->branch == RH_BRANCH_PREPARED && !confirm_commit_prepared(conn, deadline))
+			ereport(WARNING,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("transaction is committed, but node \"%s\" has not confirmed it yet",
+							conn->name),
+					 errhint("Its part will be committed there as soon as the node answers.")));
 	}
 	if (deadline != 0)
 		rh_debug_point("commit-after-commit-prepared");

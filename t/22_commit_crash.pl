@@ -111,6 +111,29 @@ for my $point (@points)
 	settled("$point->[0], afterwards", 1);
 }
 
+# somebody else is finishing a branch just when we want to (here he waits for a standby that is not there): we wait for him
+{
+	my $worker = $cluster->worker(1);
+	my ($s, $other) = ($c->session, $worker->session);
+	$c->query("SELECT rehouse.debug_arm('commit-before-commit-prepared', 'wait')");
+	$s->query(work());
+	$s->send('COMMIT');
+	$c->poll("SELECT rehouse.debug_waiting('commit-before-commit-prepared')");
+	$worker->set_conf(synchronous_standby_names => 'nobody');
+	$worker->poll("SELECT setting = 'nobody' FROM pg_settings WHERE name = 'synchronous_standby_names'");
+	my $gid = $worker->query('SELECT gid FROM pg_prepared_xacts');
+	$other->send("COMMIT PREPARED '$gid'");
+	$worker->poll("SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = " . $other->backend_pid);
+	my $offset = $worker->log_size;
+	$c->query("SELECT rehouse.debug_disarm('commit-before-commit-prepared')");
+	$worker->wait_for_log(qr/prepared transaction with identifier "$gid" is busy/, $offset);
+	$worker->set_conf(synchronous_standby_names => '');
+	is(($s->finish)[1], '', 'a branch that somebody else is finishing is waited for');
+	$other->finish;
+	settled('finished by somebody else', 1);
+	$_->close for $s, $other;
+}
+
 # nobody has to ask: the keeper finishes it
 $c->query("SELECT rehouse.debug_arm('commit-before-commit-prepared', 'exit')");
 $c->try(work() . ' COMMIT');
