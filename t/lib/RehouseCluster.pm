@@ -110,7 +110,7 @@ sub stop
 	return unless $self->{owner} == $$;
 	local $?;
 	kill 'QUIT', $_->{pid} for grep { $_->{pid} } @{ $self->{servers} };
-	eval { $_->stop('immediate') } for @{ $self->{servers} };
+	eval { $_->stop('immediate'); $_->release_port } for @{ $self->{servers} };
 	return;
 }
 

@@ -5,6 +5,7 @@ package RehouseServer;
 
 use strict;
 use warnings;
+use Fcntl qw(O_CREAT O_EXCL O_WRONLY);
 use IO::Socket::INET;
 use IPC::Open3;
 use POSIX ();
@@ -30,7 +31,7 @@ sub port { $_[0]{port} }
 sub datadir { $_[0]{dir} }
 sub logfile { $_[0]{dir} . '.log' }
 
-# A port that nobody listens on.  REHOUSE_PORTS=21350-21399 gives the range.
+# A port that nobody listens on, and that is not the one of a server that is down for a moment, in a test beside us.  REHOUSE_PORTS=21350-21399 gives the range.
 sub free_port
 {
 	my ($first, $last) = split /-/, ($ENV{REHOUSE_PORTS} || '24000-31999');
@@ -43,9 +44,26 @@ sub free_port
 			LocalAddr => $HOST, LocalPort => $port, Proto => 'tcp', Listen => 1, ReuseAddr => 1);
 		next unless $socket;
 		close $socket;
-		return $port;
+		return $port if claim_port($port);
 	}
 	die "no free port between $first and $last\n";
+}
+
+# Is the port ours, of all tests of this run?  Until release_port.
+sub claim_port
+{
+	my ($port) = @_;
+	my $dir = $ENV{REHOUSE_WORK} or return 1;
+	mkdir "$dir/ports";
+	return sysopen my $file, "$dir/ports/$port", O_CREAT | O_EXCL | O_WRONLY;
+}
+
+# The server will not be started any more.
+sub release_port
+{
+	my ($self) = @_;
+	unlink "$ENV{REHOUSE_WORK}/ports/$self->{port}" if $ENV{REHOUSE_WORK} && $self->{port};
+	return;
 }
 
 # Copy the run's initdb template into our directory.
