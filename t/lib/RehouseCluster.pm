@@ -18,9 +18,8 @@ use RehouseServer;
 my %running;    # address => cluster: what END stops
 
 # new(workers => 3, database => 'app', extension => 1, dir =>, name =>,
-#     coordinator => {settings}, worker => {settings}, initial => count)
-# With initial, the database and the servers of later workers are there too,
-# only add_nodes(1 .. n) is the caller's.
+#     coordinator => {settings}, worker => {settings})
+# The workers are not added yet: add_nodes.
 sub new
 {
 	my ($class, %args) = @_;
