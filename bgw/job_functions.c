@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
+#include "src/node.h"
 #include "src/rehouse.h"
 #include "src/require.h"
 #include "utils/array.h"
@@ -102,7 +103,7 @@ check_strategy(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("rebalance strategy \"%s\" does not exist", name),
-				 errhint("See rehouse.rebalance_strategies.")));
+				 errhint("SELECT * FROM pg_dist_rebalance_strategy shows the strategies.")));
 }
 
 /* The strategy that is named, or the session's setting; else the default. */
@@ -170,6 +171,10 @@ add_limits(RhJson *json, FunctionCallInfo fcinfo)
 					 errmsg("threshold must not be negative")));
 		rh_json_number(json, "threshold", PG_GETARG_FLOAT4(1));
 	}
+	if (!PG_ARGISNULL(2) && PG_GETARG_INT32(2) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_shard_moves must not be negative")));
 	if (!PG_ARGISNULL(2))
 		rh_json_number(json, "max_moves", PG_GETARG_INT32(2));
 	if (!PG_ARGISNULL(3))
@@ -252,18 +257,10 @@ rh_rebalance_wait(PG_FUNCTION_ARGS)
 static RhNode
 find_node(const char *host, int port)
 {
-	RhNode	   *nodes;
-	int			count = rh_map_nodes(&nodes);
+	RhNode		node;
 
-	for (int i = 0; i < count; i++)
-	{
-		if (strcmp(nodes[i].host, host) == 0 && nodes[i].port == port)
-			return nodes[i];
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("node \"%s:%d\" does not exist", host, port),
-			 errhint("See citus_nodes.")));
+	rh_node_find(host, port, &node);
+	return node;
 }
 
 RhNode
@@ -275,7 +272,7 @@ rh_job_find_node(int32 node_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("node %d does not exist", node_id),
-				 errhint("See citus_nodes.")));
+				 errhint("SELECT nodeid, nodename, nodeport FROM pg_dist_node shows the nodes.")));
 	return node;
 }
 
@@ -292,7 +289,7 @@ rh_drain_node(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the name and the port of the node must not be null")));
+				 errmsg("node name and port cannot be NULL")));
 	node = find_node(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT32(1));
 	rh_json_begin(&json);
 	rh_json_number(&json, "drain_node", node.node_id);
@@ -301,6 +298,28 @@ rh_drain_node(PG_FUNCTION_ARGS)
 	job = rh_wait_over(answer.value, true);
 	rh_wait_check_outcome(answer.value, &job);
 	PG_RETURN_VOID();
+}
+
+/* Nothing that moves: a shard of a reference table, or none at all. */
+static void
+refuse_shard(int64 shard_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(shard_id)};
+	bool		isnull;
+	int64		relid = rh_catalog_int8("SELECT relation::bigint FROM rehouse.shards WHERE shard_id = $1",
+										1, types, values, &isnull);
+
+	if (!isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("shard %lld is the one of reference table \"%s\"", (long long) shard_id,
+						get_rel_name((Oid) relid)),
+				 errdetail("A reference table has a whole copy on every node, so that there is nothing to move or to split.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("shard %lld does not exist", (long long) shard_id),
+			 errhint("SELECT * FROM citus_shards shows the shards.")));
 }
 
 RhPlacement
@@ -316,10 +335,7 @@ rh_job_find_shard(int64 shard_id)
 								"USING (relation) WHERE s.shard_id = $1 AND t.kind = 'h'",
 								1, types, values, &isnull);
 	if (isnull || !rh_map_bucket((uint32) bucket_id, &placement))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("shard %lld does not exist", (long long) shard_id),
-				 errhint("See citus_shards.")));
+		refuse_shard(shard_id);
 	return placement;
 }
 
@@ -439,7 +455,7 @@ raise_no_job(int64 job_id)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("job %lld does not exist", (long long) job_id),
-			 errhint("See citus_job_list().")));
+			 errhint("SELECT * FROM citus_job_list() shows the jobs.")));
 }
 
 /* SQL: citus_job_wait(jobid) */

@@ -55,6 +55,10 @@ plan_args(FunctionCallInfo fcinfo)
 					 errmsg("threshold must not be negative")));
 		rh_json_number(&json, "threshold", PG_GETARG_FLOAT4(1));
 	}
+	if (!PG_ARGISNULL(2) && PG_GETARG_INT32(2) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_shard_moves must not be negative")));
 	if (!PG_ARGISNULL(2))
 		rh_json_number(&json, "max_moves", PG_GETARG_INT32(2));
 	if (!PG_ARGISNULL(3))
@@ -358,6 +362,6 @@ rh_set_default_rebalance_strategy(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("rebalance strategy \"%s\" does not exist",
 						TextDatumGetCString(values[0])),
-				 errhint("See rehouse.rebalance_strategies.")));
+				 errhint("SELECT * FROM pg_dist_rebalance_strategy shows the strategies.")));
 	PG_RETURN_VOID();
 }

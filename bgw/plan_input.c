@@ -114,7 +114,7 @@ read_strategy(RhPlanInput *input, char *name)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 name ? errmsg("rebalance strategy \"%s\" does not exist", name)
 				 : errmsg("there is no default rebalance strategy"),
-				 errhint("See rehouse.rebalance_strategies.")));
+				 errhint("SELECT * FROM pg_dist_rebalance_strategy shows the strategies.")));
 	strategy->costs_one = is_ours(strategy->cost_function, "citus_shard_cost_1");
 	strategy->by_size = is_ours(strategy->cost_function, "citus_shard_cost_by_disk_size");
 	strategy->capacities_one = is_ours(strategy->capacity_function, "citus_node_capacity_1");

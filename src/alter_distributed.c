@@ -45,6 +45,7 @@
 #include "src/distribute.h"
 #include "src/old_shards.h"
 #include "src/partition.h"
+#include "src/reference.h"
 #include "src/rehouse.h"
 #include "src/table_locks.h"
 #include "src/transfer_lock.h"
@@ -102,6 +103,8 @@ rh_check_alterable(Oid relid, RhTable *table)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not distributed by a column", get_rel_name(relid)),
+				 rh_reference_is(relid) ?
+				 errhint("It is a reference table: undistribute_table() makes a local one of it, which create_distributed_table() distributes.") :
 				 errhint("Distribute it with create_distributed_table().")));
 }
 

@@ -80,22 +80,32 @@ is_copy(const PGresult *result)
 	return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
-/* What a result says in one string. */
-static char *
-describe(const PGresult *result)
+/* What a result says in one string; false: that it is an error, or that it says more. */
+static bool
+describe(const PGresult *result, char **description)
 {
 	const char *message;
 
 	if (is_error(result))
 	{
 		message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-		return psprintf("ERROR:  %s", message ? message : pchomp(PQresultErrorMessage(result)));
+		*description = psprintf("ERROR:  %s",
+								message ? message : pchomp(PQresultErrorMessage(result)));
+		return false;
 	}
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		return pstrdup(PQcmdStatus((PGresult *) result));
-	if (PQntuples(result) == 0 || PQnfields(result) == 0)
-		return pstrdup("");
-	return PQgetisnull(result, 0, 0) ? NULL : pstrdup(PQgetvalue(result, 0, 0));
+		*description = pstrdup(PQcmdStatus((PGresult *) result));
+	else if (PQntuples(result) > 1 || PQnfields(result) > 1)
+	{
+		*description = psprintf("ERROR:  the command has been run, and its result is %d rows of %d columns, not a single value",
+								PQntuples(result), PQnfields(result));
+		return false;
+	}
+	else if (PQntuples(result) == 0 || PQnfields(result) == 0)
+		*description = pstrdup("");
+	else
+		*description = PQgetisnull(result, 0, 0) ? NULL : pstrdup(PQgetvalue(result, 0, 0));
+	return true;
 }
 
 /* The next result has come, as far as the link can tell.  False: it is lost. */
@@ -126,10 +136,7 @@ take_result(RhAsk *ask)
 	if (result == NULL)
 		return false;
 	if (ask->success)
-	{
-		ask->success = !is_error(result);
-		ask->result = describe(result);
-	}
+		ask->success = describe(result, &ask->result);
 	if (is_copy(result))
 	{
 		fail(ask, "ERROR:  COPY is not supported here");

@@ -34,6 +34,7 @@
 	X(all_modifications_commutative, false, NOTICE, "A row has one copy, and PostgreSQL's own row locks order its changes.") \
 	X(allow_modifications_from_workers_to_replicated_tables, true, NOTICE, "Statements come in by the coordinator.") \
 	X(allow_nested_distributed_execution, false, NOTICE, "Functions on the coordinator may run any statement, and those on nodes see what the node has.") \
+	X(binary_worker_copy_format, true, NOTICE, "Values travel in binary form where their types mean the same on every server.") \
 	X(check_available_space_before_move, false, WARNING, "A stock server does not tell how much room its disk has; a move that finds none is undone.") \
 	X(defer_drop_after_shard_move, true, NOTICE, "The old copy of a shard goes when no transaction that may read it is left.") \
 	X(defer_drop_after_shard_split, true, NOTICE, "The old copy of a shard goes when no transaction that may read it is left.") \
@@ -54,6 +55,7 @@
 	X(enable_repartitioned_insert_select, true, NOTICE, "INSERT .. SELECT whose rows change their node is routed row by row, by COPY.") \
 	X(enable_router_execution, true, NOTICE, "A statement of one tenant goes to its node.") \
 	X(enable_schema_based_sharding, false, WARNING, "Tables are distributed by a column.") \
+	X(enable_statistics_collection, false, NOTICE, "Nothing is reported to anybody.") \
 	X(enable_unsafe_triggers, false, NOTICE, "Triggers on distributed tables run on the nodes, always.") \
 	X(enable_version_checks, true, NOTICE, "There is nothing installed on the nodes that could have another version.") \
 	X(explain_all_tasks, false, NOTICE, "EXPLAIN (VERBOSE) shows the statement for every node; there is one for all shards of a node.") \
@@ -92,6 +94,7 @@
 	X(rebalancer_by_disk_size_base_cost, 104857600, 0, INT_MAX, GUC_UNIT_BYTE, NOTICE, "The cost of a shard by_disk_size is the size of all those co-located with it.") \
 	X(recover_2pc_interval, 60000, -1, INT_MAX, GUC_UNIT_MS, NOTICE, "The keeper finishes prepared transactions as soon as their node answers.") \
 	X(remote_task_check_interval, 10, 1, INT_MAX, GUC_UNIT_MS, NOTICE, "Answers of nodes are waited for without polling.") \
+	X(shard_max_size, 1048576, 256, INT_MAX, GUC_UNIT_KB, NOTICE, "Shards have hash ranges, and grow with their tenants.") \
 	X(shard_replication_factor, 1, 1, 100, 0, WARNING, "A shard has one copy; replicate each node by streaming replication.") \
 	X(stat_statements_purge_interval, 10, -1, INT_MAX, GUC_UNIT_S, NOTICE, "When the table of statements is full, what is used least makes room.") \
 	X(values_materialization_threshold, 100, -1, INT_MAX, 0, NOTICE, "A list of values stays where it stands in the statement.")
@@ -115,8 +118,10 @@
 	X(metadata_sync_mode, FIRST, sync_options, NOTICE, "Nodes have no metadata.") \
 	X(multi_shard_commit_protocol, FIRST, commit_options, WARNING, "A transaction that has written to several nodes commits in two phases, always.") \
 	X(multi_shard_modify_mode, FIRST, modify_options, NOTICE, "A session has one connection for each node and role, so any statements may follow each other in a transaction.") \
+	X(replication_model, FIRST, model_options, WARNING, "A shard has one copy; replicate each node by streaming replication.") \
 	X(propagate_set_commands, FIRST, propagate_options, WARNING, "What decides about results and lock waits (time zone, formats, lock_timeout, row_security) follows the session, SET LOCAL included; set others for the role, or in the node's configuration.") \
 	X(task_assignment_policy, FIRST, assignment_options, NOTICE, "A shard has one copy.") \
+	X(task_executor_type, FIRST, executor_options, NOTICE, "There is one way in which statements run.") \
 	X(use_secondary_nodes, FIRST, secondary_options, WARNING, "Reads go to the node that has the shard, and not to a standby of it.") \
 	X(worker_min_messages, FIRST, level_options, NOTICE, "Messages of nodes are passed on, from the level on that client_min_messages has there.")
 
@@ -149,6 +154,12 @@ static const struct config_enum_entry modify_options[] = {
 };
 static const struct config_enum_entry propagate_options[] = {
 	{"none", 0, false}, {"local", 1, false}, {NULL, 0, false}
+};
+static const struct config_enum_entry model_options[] = {
+	{"streaming", 0, false}, {"statement", 1, false}, {NULL, 0, false}
+};
+static const struct config_enum_entry executor_options[] = {
+	{"adaptive", 0, false}, {"real-time", 1, false}, {"task-tracker", 2, false}, {NULL, 0, false}
 };
 static const struct config_enum_entry assignment_options[] = {
 	{"greedy", 0, false}, {"round-robin", 1, false}, {"first-replica", 2, false}, {NULL, 0, false}

@@ -4,7 +4,9 @@
  *	  GRANT, REVOKE, and what else changes owners and privileges of distributed
  *	  tables.
  *
- * Printed anew for each distributed table that the statement reaches.
+ * Printed anew for each distributed table that the statement reaches.  Who may
+ * create tables in a schema may have them distributed, next to those that are
+ * there: so that right is given on the buckets' schemas as well.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,6 +64,59 @@ print_roles(List *roles)
 	return buf.data;
 }
 
+/* Is a privilege of this name, or every one, among those of the statement? */
+static bool
+names_privilege(GrantStmt *statement, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->privileges)
+	{
+		AccessPriv *privilege = lfirst_node(AccessPriv, lc);
+
+		if (privilege->priv_name == NULL || strcmp(privilege->priv_name, name) == 0)
+			return true;
+	}
+	return statement->privileges == NIL;
+}
+
+/* A table of each group in a schema: by it all buckets' schemas are found. */
+static void
+renew_bucket_schemas(RhDdl **ddl, Oid nspid)
+{
+	RhTable    *tables;
+	int			count = rh_map_tables(0, &tables);
+	List	   *groups = NIL;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (get_rel_namespace(tables[i].relid) != nspid ||
+			list_member_int(groups, tables[i].colocation_id))
+			continue;
+		groups = lappend_int(groups, tables[i].colocation_id);
+		rh_ddl_add_table(ddl, tables[i].relid, false)->new_owner = true;
+	}
+}
+
+/* GRANT CREATE ON SCHEMA; what the user may not grant is not for us to wait for. */
+static void
+grant_on_schemas(RhDdl **ddl, GrantStmt *statement)
+{
+	ListCell   *lc;
+
+	if (!statement->is_grant || !names_privilege(statement, "create"))
+		return;
+	foreach(lc, statement->objects)
+	{
+		Oid			nspid = get_namespace_oid(strVal(lfirst(lc)), true);
+
+		if (OidIsValid(nspid) &&
+			pg_namespace_aclcheck(nspid, GetUserId(),
+								  ACL_GRANT_OPTION_FOR(ACL_CREATE)) == ACLCHECK_OK)
+			renew_bucket_schemas(ddl, nspid);
+	}
+}
+
 /* GRANT and REVOKE on tables, printed anew for each distributed one. */
 void
 rh_ddl_grant(RhDdl **ddl, GrantStmt *statement)
@@ -72,6 +127,8 @@ rh_ddl_grant(RhDdl **ddl, GrantStmt *statement)
 	char	   *after;
 	RhTable		table;
 
+	if (statement->objtype == OBJECT_SCHEMA)
+		grant_on_schemas(ddl, statement);
 	if (statement->objtype != OBJECT_TABLE)
 		return;
 	if (statement->targtype == ACL_TARGET_ALL_IN_SCHEMA)

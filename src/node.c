@@ -163,21 +163,17 @@ typedef struct NewNode
 	char	   *host;
 	int			port;
 	int			group_id;		/* -1: a new one */
-	Oid			role;
-	char	   *cluster;
 	bool		active;
 	bool		reserved;
 } NewNode;
 
+/* The role and the cluster of a node, two arguments from the given one on: there is one of each. */
 static void
-get_new_node(FunctionCallInfo fcinfo, NewNode *new_node)
+check_role_and_cluster(FunctionCallInfo fcinfo, int first)
 {
-	get_address(fcinfo, 0, &new_node->host, &new_node->port);
-	new_node->group_id = PG_NARGS() > 2 && !PG_ARGISNULL(2) ? PG_GETARG_INT32(2) : -1;
-	new_node->cluster = PG_NARGS() > 4 && !PG_ARGISNULL(4) ? NameStr(*PG_GETARG_NAME(4)) : "default";
-	if (PG_NARGS() > 3 && !PG_ARGISNULL(3))
+	if (PG_NARGS() > first && !PG_ARGISNULL(first))
 	{
-		char	   *role = DatumGetCString(OidFunctionCall1(F_ENUM_OUT, PG_GETARG_DATUM(3)));
+		char	   *role = DatumGetCString(OidFunctionCall1(F_ENUM_OUT, PG_GETARG_DATUM(first)));
 
 		if (strcmp(role, "primary") != 0)
 			ereport(ERROR,
@@ -185,11 +181,24 @@ get_new_node(FunctionCallInfo fcinfo, NewNode *new_node)
 					 errmsg("node role \"%s\" is not supported", role),
 					 errhint("Add primary servers; their standbys need not be known to the coordinator.")));
 	}
-	if (strcmp(new_node->cluster, "default") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("node cluster \"%s\" is not supported", new_node->cluster),
-				 errhint("Leave the node cluster at \"default\".")));
+	if (PG_NARGS() > first + 1 && !PG_ARGISNULL(first + 1))
+	{
+		const char *cluster = NameStr(*PG_GETARG_NAME(first + 1));
+
+		if (strcmp(cluster, "default") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("node cluster \"%s\" is not supported", cluster),
+					 errhint("Leave the node cluster at \"default\".")));
+	}
+}
+
+static void
+get_new_node(FunctionCallInfo fcinfo, NewNode *new_node)
+{
+	get_address(fcinfo, 0, &new_node->host, &new_node->port);
+	new_node->group_id = PG_NARGS() > 2 && !PG_ARGISNULL(2) ? PG_GETARG_INT32(2) : -1;
+	check_role_and_cluster(fcinfo, 3);
 }
 
 static int32
@@ -212,6 +221,30 @@ insert_node(const NewNode *new_node, const char *database)
 	return (int32) node_id;
 }
 
+/*
+ * The node is there already.  Scripts add their nodes each time that they run, so
+ * that is no error, unless what is there is not what is asked for.
+ */
+static int32
+known_node(const NewNode *new_node, const RhNode *known)
+{
+	if (new_node->reserved != known->is_reserved)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("node \"%s:%d\" already exists", known->host, known->port),
+				 known->is_reserved ?
+				 errdetail("It is reserved for an isolated tenant.") :
+				 errdetail("It is not a reserved one.")));
+	if (new_node->active && !known->is_active)
+		ereport(WARNING,
+				(errmsg("node \"%s:%d\" already exists, and is inactive", known->host, known->port),
+				 errhint("citus_activate_node makes it active.")));
+	else
+		ereport(NOTICE,
+				(errmsg("node \"%s:%d\" already exists", known->host, known->port)));
+	return known->node_id;
+}
+
 static int32
 add_node(const NewNode *new_node)
 {
@@ -222,11 +255,7 @@ add_node(const NewNode *new_node)
 
 	begin_change();
 	if (look_up_node(new_node->host, new_node->port, &known))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("node \"%s:%d\" already exists", new_node->host, new_node->port),
-				 known.is_active ? 0 :
-				 errhint("It is inactive; citus_activate_node makes it active.")));
+		return known_node(new_node, &known);
 	if (new_node->active)
 		link = rh_node_check(new_node->host, new_node->port, database);
 	else
@@ -443,6 +472,7 @@ rh_set_coordinator_host(PG_FUNCTION_ARGS)
 	int			port;
 
 	get_address(fcinfo, 0, &host, &port);
+	check_role_and_cluster(fcinfo, 2);
 	begin_change();
 	values[0] = CStringGetTextDatum(host);
 	values[1] = Int32GetDatum(port);

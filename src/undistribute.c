@@ -135,7 +135,10 @@ static void
 check_table(Oid relid, RhTable *table)
 {
 	rh_distribute_check_owner(relid);
-	rh_require_distributed(relid, table);
+	if (!rh_map_available() || !rh_map_table(relid, table))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is not distributed", get_rel_name(relid))));
 	if (table->state != RH_STATE_DISTRIBUTED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

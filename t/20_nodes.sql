@@ -1,5 +1,5 @@
 -- Nodes: added, looked at, changed, asked, removed; bad input changes nothing.
-SELECT plan(54);
+SELECT plan(60);
 
 CREATE FUNCTION add(number int) RETURNS int LANGUAGE sql AS $$ SELECT citus_add_node(t.host(), t.port($1)) $$;
 
@@ -22,9 +22,13 @@ SELECT is((SELECT count(*) FROM rehouse.nodes), 0::bigint, 'nothing has been cha
 
 -- adding
 SELECT is(add(1), 1, 'the first node');
-SELECT throws_ok('SELECT add(1)', '42710', NULL, 'not twice');
+SELECT is(add(1), 1, 'twice is no harm: scripts add their nodes whenever they run');
+SELECT is(citus_add_inactive_node(t.host(), t.port(1)), 1, 'nor is it added as an inactive one, as which it does not count then');
+SELECT throws_ok('SELECT rehouse.add_reserved_node(t.host(), t.port(1))', '42710', NULL, 'but it is no reserved one');
 SELECT is(citus_add_inactive_node(t.host(), t.port(2)), 2, 'an inactive one');
-SELECT throws_ok('SELECT add(2)', '42710', NULL, 'which is there now, too');
+SELECT is(add(2), 2, 'which is there now, too');
+SELECT is((SELECT isactive FROM pg_dist_node WHERE nodeid = 2), false, 'and stays inactive');
+SELECT throws_ok($$SELECT citus_set_coordinator_host('localhost', 5432, 'secondary')$$, '0A000', NULL, 'the coordinator is a primary');
 SELECT results_eq('SELECT * FROM citus_get_active_worker_nodes()',
                   'SELECT t.host(), t.port(1)::bigint', 'only active nodes are shown as such');
 SELECT results_eq('SELECT * FROM master_get_active_worker_nodes()',
@@ -35,6 +39,7 @@ SELECT is(citus_activate_node(t.host(), t.port(2)), 2, 'activated');
 SELECT is(citus_activate_node(t.host(), t.port(2)), 2, 'twice is no harm');
 SELECT is((SELECT count(*) FROM citus_get_active_worker_nodes()), 2::bigint, 'two now');
 SELECT is(rehouse.add_reserved_node(t.host(), t.port(3)), 3, 'a reserved one');
+SELECT throws_ok('SELECT add(3)', '42710', NULL, 'which is not added as an ordinary one');
 SELECT results_eq('SELECT node_id, is_reserved FROM rehouse.nodes ORDER BY 1',
                   $$VALUES (1, false), (2, false), (3, true)$$, 'which is noted');
 SELECT is(t.on_node(1, 'SELECT cluster_id FROM rehouse.owner'), (SELECT cluster_id::text FROM rehouse.cluster), 'the node knows whose it is');
@@ -93,6 +98,8 @@ SELECT results_eq($$SELECT nodename, success, result FROM run_command_on_workers
                   $$VALUES (t.host(), true, '7'), (t.host(), true, '7'), ('localhost', true, '7')$$, 'a command on all');
 SELECT results_eq($$SELECT DISTINCT success, result FROM run_command_on_workers('SELECT 1/0', parallel => false)$$,
                   $$VALUES (false, 'ERROR:  division by zero')$$, 'its error is a result');
+SELECT results_eq($$SELECT DISTINCT success, result FROM run_command_on_workers('SELECT 1, 2 FROM generate_series(1, 3)')$$,
+                  $$VALUES (false, 'ERROR:  the command has been run, and its result is 3 rows of 2 columns, not a single value')$$, 'a result that is not one value is not cut off in silence');
 SELECT is((SELECT bool_and(result) FROM citus_check_cluster_node_health()), true, 'all nodes answer');
 SELECT is(citus_check_connection_to_node('127.0.0.1', 1), false, 'and this one does not');
 SELECT matches(citus_version(), '^rehouse \d+\.\d+ on PostgreSQL 15', 'the version');

@@ -1,6 +1,6 @@
 -- An application role without superuser: it makes its tables, distributes and uses them, and takes
 -- them back; what is not for it is refused, and says so.
-SELECT plan(64);
+SELECT plan(69);
 CREATE ROLE r57_app LOGIN;
 CREATE ROLE r57_reader LOGIN;
 CREATE SCHEMA shop AUTHORIZATION r57_app;
@@ -103,7 +103,22 @@ SELECT throws_ok('ALTER TABLE shop.stores ADD COLUMN x int', '42501', 'must be o
 SELECT results_eq('SELECT table_name::text FROM citus_tables', $$VALUES ('stores')$$, 'and does not see the others');
 RESET SESSION AUTHORIZATION;
 
+-- ---- who may create tables in the schema from now on has them distributed next to those that are there ----
+SET SESSION AUTHORIZATION r57_app;
+GRANT CREATE ON SCHEMA shop TO r57_reader;
+SET SESSION AUTHORIZATION r57_reader;
+CREATE TABLE shop.marks (store_id bigint PRIMARY KEY, mark int);
+CREATE TABLE shop.kinds (kind_id int PRIMARY KEY);
+INSERT INTO shop.marks SELECT i, i FROM generate_series(1, 20) i;
+SELECT lives_ok($$SELECT create_distributed_table('shop.marks', 'store_id', colocate_with => 'shop.stores')$$, 'a table of another role, co-located');
+SELECT lives_ok($$SELECT create_reference_table('shop.kinds')$$, 'and a reference table');
+SELECT is((SELECT sum(mark) FROM shop.marks JOIN shop.stores USING (store_id)), 210::bigint, 'used together');
+SELECT lives_ok('DROP TABLE shop.marks, shop.kinds', 'and dropped');
+RESET SESSION AUTHORIZATION;
+
 -- ---- the administrator moves it all, the application goes on ----
+SELECT throws_ok(format('SELECT citus_move_shard_placement(%s, 1, 2)', shardid), '42809', format('shard %s is the one of reference table "rates"', shardid), 'a reference table has nothing to move')
+  FROM citus_shards WHERE table_name = 'shop.rates'::regclass LIMIT 1;
 SELECT lives_ok(format('SELECT citus_move_shard_placement(%s, %L, %s, %L, %s)', shardid, nodename, nodeport, nodename, t.port(CASE WHEN nodeport = t.port(1) THEN 2 ELSE 1 END)), 'the administrator moves its shard')
   FROM citus_shards WHERE shardid = get_shard_id_for_distribution_column('shop.orders', 3);
 SET SESSION AUTHORIZATION r57_app;
