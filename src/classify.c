@@ -10,12 +10,8 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
-#include "access/table.h"
 #include "access/transam.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
@@ -23,10 +19,8 @@
 #include "src/classify.h"
 #include "src/local_reference.h"
 #include "src/merge.h"
-#include "src/partition.h"
 #include "src/rehouse.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 /* ------------------------------------------------------------------------
  * The first look
@@ -168,64 +162,6 @@ is_same_key(Node *expr, Query *query, AttrNumber key)
 		(query->onConflict != NULL && var->varno == query->onConflict->exclRelIndex);
 }
 
-/* Do the partitions of a table, at any level, depend on one of its columns? */
-static bool
-is_partition_column(Oid relid, const char *column)
-{
-	ListCell   *lc;
-
-	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
-	{
-		AttrNumber	attnum = get_attnum(lfirst_oid(lc), column);
-		Relation	rel;
-		bool		found;
-
-		if (!rh_is_partitioned(lfirst_oid(lc)) || attnum == InvalidAttrNumber)
-			continue;
-		rel = table_open(lfirst_oid(lc), AccessShareLock);
-		found = has_partition_attrs(rel, bms_make_singleton(attnum -
-															FirstLowInvalidHeapAttributeNumber),
-									NULL);
-		table_close(rel, NoLock);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
-/*
- * A row that goes from one partition to another is deleted and inserted for the
- * triggers of a shard: what they report of it to a local table that references
- * the row would be wrong (local_reference.c).
- */
-static void
-check_moves(Query *query, List *targets, const RhTable *table)
-{
-	ListCell   *lc;
-	Oid			referencing;
-
-	if (!rh_is_partitioned(table->relid) || !rh_local_reference_in_group(table->colocation_id))
-		return;
-	referencing = rh_local_reference_to_tree(table->relid);
-	if (!OidIsValid(referencing))
-		return;
-	foreach(lc, targets)
-	{
-		TargetEntry *entry = lfirst(lc);
-
-		if (!entry->resjunk && !is_same_key((Node *) entry->expr, query, entry->resno) &&
-			is_partition_column(table->relid, get_attname(table->relid, entry->resno, false)))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot change column \"%s\" of table \"%s\" while local table \"%s\" references it",
-							get_attname(table->relid, entry->resno, false),
-							get_rel_name(table->relid), get_rel_name(referencing)),
-					 errdetail("The column is part of the partition key, and the row might have to move to another partition."),
-					 errhint("Distribute \"%s\", or delete the row and insert it again.",
-							 get_rel_name(referencing))));
-	}
-}
-
 static void
 check_assignments(Query *query, List *targets, const RhKeyTie *tie)
 {
@@ -235,7 +171,6 @@ check_assignments(Query *query, List *targets, const RhKeyTie *tie)
 
 	if (!rh_map_table(relid, &table) || table.key_attnum == 0)
 		return;
-	check_moves(query, targets, &table);
 	foreach(lc, targets)
 	{
 		TargetEntry *entry = lfirst(lc);
@@ -262,6 +197,8 @@ rh_classify_check_key_change(Query *query, const RhKeyTie *tie)
 
 	if (query->commandType == CMD_UPDATE)
 		check_assignments(query, query->targetList, tie);
+	if (query->commandType == CMD_MERGE)
+		rh_local_reference_check_merge(query);
 	foreach(lc, query->mergeActionList)
 	{
 		MergeAction *action = lfirst_node(MergeAction, lc);

@@ -34,8 +34,11 @@ extern bool rh_local_reference_between(Oid referencing, Oid referenced);
 /* Is this foreign key one from a local to a distributed table?  Its two tables. */
 extern bool rh_local_reference_is(Oid constraint, Oid *referencing, Oid *referenced);
 
-/* A local table that references a partitioned table or a partition of it; InvalidOid: none. */
-extern Oid	rh_local_reference_to_tree(Oid shell);
+/*
+ * Refuse a MERGE that may take rows to other partitions of a table that a local
+ * one references: for the shards' triggers it would not be what it is.
+ */
+extern void rh_local_reference_check_merge(Query *query);
 
 /*
  * The statements that make a bucket's shard of a table report, one List for all

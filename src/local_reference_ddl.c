@@ -10,6 +10,15 @@
  * message (which is sent whatever client_min_messages says) with the
  * old and the new key; what happens with it is in local_reference.c.
  *
+ * For row triggers a row that goes from one partition to another is deleted and
+ * inserted, while PostgreSQL's foreign keys take it for an update.  So where the
+ * referenced table is partitioned the triggers are those of statements, whose
+ * transition tables tell of both alike: row by row, in the same order.  Each
+ * table of the tree has its own, as only those of the one that the statement
+ * names fire; the constraint's OID in the name is that of the partition's
+ * constraint, which comes and goes with the partition, and that in the message is
+ * the one of the table that the foreign key names.
+ *
  * The triggers are part of what a shard looks like (shard_ddl.c), so they move
  * with it.  They come when the referenced table is distributed, or when the
  * foreign key is made; they go when the foreign key does, or when the other
@@ -25,13 +34,14 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_inherits.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "parser/parsetree.h"
 #include "src/conn.h"
 #include "src/ddl_policy.h"
 #include "src/local_reference.h"
 #include "src/names.h"
+#include "src/partition.h"
 #include "src/rehouse.h"
 #include "src/session_values.h"
 #include "src/shard_ddl.h"
@@ -146,32 +156,138 @@ policy_statement(Oid shell, Oid constraint, const RhPlacement *bucket)
 					quote_identifier(get_rel_name(shell)));
 }
 
-/* The function and the trigger of one foreign key on one shard. */
-static List *
-reporting_statements(Oid shell, Oid constraint, const RhPlacement *bucket)
+/* What a report begins with; the key that the row had comes next. */
+static char *
+report_of(Oid constraint)
 {
-	char	   *function = function_name(shell, constraint, bucket);
-	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
-	char	   *report = psprintf("RAISE INFO USING ERRCODE = '%s', MESSAGE = '%u', DETAIL = %s",
-								  RH_REPORT_SQLSTATE, constraint,
-								  key_array(shell, constraint, "old"));
-	char	   *body;
-	List	   *statements;
+	return psprintf("RAISE INFO USING ERRCODE = '%s', MESSAGE = '%u', DETAIL = ",
+					RH_REPORT_SQLSTATE, constraint);
+}
 
-	/* no WHEN clause: it would keep the columns' types from being changed */
-	body = psprintf("BEGIN IF tg_op = 'DELETE' THEN %s; "
+/* The body of the function for each row; no WHEN clause, it would keep columns' types as they are. */
+static char *
+row_body(Oid shell, Oid constraint)
+{
+	char	   *report = psprintf("%s%s", report_of(constraint), key_array(shell, constraint, "old"));
+
+	return psprintf("BEGIN IF tg_op = 'DELETE' THEN %s; "
 					"ELSIF ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record "
 					"THEN %s, HINT = %s; END IF; RETURN NULL; END",
 					report, key_columns(shell, constraint, "old", ""),
 					key_columns(shell, constraint, "new", ""), report,
 					key_array(shell, constraint, "new"));
+}
+
+/* The keys of a transition table, numbered. */
+static char *
+numbered_keys(Oid shell, Oid constraint, const char *table)
+{
+	return psprintf("(SELECT %s, pg_catalog.row_number() OVER () FROM %s) AS %s (key, n)",
+					key_array(shell, constraint, table), table, table);
+}
+
+/*
+ * The body of the function for each statement.  Rows that a trigger of the user's
+ * keeps from getting to the partition that they move to leave a gap, and nobody
+ * knows which new row was which.
+ */
+static char *
+statement_body(Oid shell, Oid constraint, Oid topmost)
+{
+	char	   *report = report_of(topmost);
+
+	return psprintf("DECLARE was pg_catalog.text; becomes pg_catalog.text; "
+					"BEGIN IF tg_op = 'DELETE' THEN "
+					"FOR was IN SELECT %s FROM old_rows LOOP %s was; END LOOP; RETURN NULL; END IF; "
+					"IF (SELECT pg_catalog.count(*) FROM old_rows) OPERATOR(pg_catalog.<>) "
+					"(SELECT pg_catalog.count(*) FROM new_rows) THEN "
+					"RAISE feature_not_supported USING MESSAGE = pg_catalog.format("
+					"'cannot lose rows of table \"%%s\" on their way to another partition', tg_table_name), "
+					"DETAIL = 'A trigger has kept them from being inserted there, and a local table references their table.', "
+					"HINT = 'Delete the rows instead.'; END IF; "
+					"FOR was, becomes IN SELECT old_rows.key, new_rows.key FROM %s, %s "
+					"WHERE old_rows.n OPERATOR(pg_catalog.=) new_rows.n AND "
+					"old_rows.key OPERATOR(pg_catalog.<>) new_rows.key ORDER BY old_rows.n "
+					"LOOP %s was, HINT = becomes; END LOOP; RETURN NULL; END",
+					key_array(shell, constraint, "old_rows"), report,
+					numbered_keys(shell, constraint, "old_rows"),
+					numbered_keys(shell, constraint, "new_rows"), report);
+}
+
+/* The foreign key that a constraint of a partition comes from, itself if it is none. */
+static Oid
+topmost_constraint(Oid constraint, Oid *referenced)
+{
+	for (;;)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+		Oid			parent;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for constraint %u", constraint);
+		parent = ((Form_pg_constraint) GETSTRUCT(tuple))->conparentid;
+		*referenced = ((Form_pg_constraint) GETSTRUCT(tuple))->confrelid;
+		ReleaseSysCache(tuple);
+		if (!OidIsValid(parent))
+			return constraint;
+		constraint = parent;
+	}
+}
+
+/*
+ * What PostgreSQL refuses when it happens, a row that leaves a partition of which
+ * a foreign key knows that it has partitions, could not be seen on a node.
+ */
+static void
+refuse_middle(Oid constraint, Oid referenced)
+{
+	Oid			referencing;
+
+	if (!get_rel_relispartition(referenced) ||
+		!rh_local_reference_is(constraint, &referencing, &referenced))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot enforce foreign key \"%s\" from local table \"%s\" to partition \"%s\"",
+					get_constraint_name(constraint), get_rel_name(referencing),
+					get_rel_name(referenced)),
+			 errdetail("The partition has partitions itself, and is on other nodes than \"%s\".",
+					   get_rel_name(referencing)),
+			 errhint("Reference \"%s\", or distribute both in one step by rehouse.distribute_concurrently().",
+					 get_rel_name(rh_partition_root(referenced)))));
+}
+
+/* The function and the triggers of one foreign key on one shard. */
+static List *
+reporting_statements(Oid shell, Oid constraint, const RhPlacement *bucket)
+{
+	char	   *function = function_name(shell, constraint, bucket);
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	Oid			referenced;
+	Oid			topmost = topmost_constraint(constraint, &referenced);
+	bool		by_statement = rh_is_partitioned(referenced);
+	char	   *body;
+	List	   *statements;
+
+	if (by_statement)
+		refuse_middle(topmost, referenced);
+	body = by_statement ? statement_body(shell, constraint, topmost) : row_body(shell, constraint);
 	statements = list_make1(psprintf("CREATE OR REPLACE FUNCTION %s() RETURNS pg_catalog.trigger "
 									 "LANGUAGE plpgsql AS %s", function, quote_literal_cstr(body)));
 	if (rh_policy_has(shell))
 		statements = lappend(statements, policy_statement(shell, constraint, bucket));
+	if (!by_statement)
+		return lappend(statements,
+					   psprintf("CREATE OR REPLACE TRIGGER rehouse_reference_%u AFTER DELETE OR UPDATE ON %s "
+								"FOR EACH ROW EXECUTE FUNCTION %s()",
+								constraint, shard, function));
+	statements = lappend(statements,
+						 psprintf("CREATE OR REPLACE TRIGGER rehouse_reference_%u AFTER DELETE ON %s "
+								  "REFERENCING OLD TABLE AS old_rows EXECUTE FUNCTION %s()",
+								  constraint, shard, function));
 	return lappend(statements,
-				   psprintf("CREATE OR REPLACE TRIGGER rehouse_reference_%u AFTER DELETE OR UPDATE ON %s "
-							"FOR EACH ROW EXECUTE FUNCTION %s()",
+				   psprintf("CREATE OR REPLACE TRIGGER rehouse_reference_%u_update AFTER UPDATE ON %s "
+							"REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows EXECUTE FUNCTION %s()",
 							constraint, shard, function));
 }
 
@@ -198,22 +314,35 @@ local_references(Oid shell)
 	return constraints;
 }
 
-Oid
-rh_local_reference_to_tree(Oid shell)
+void
+rh_local_reference_check_merge(Query *query)
 {
+	Oid			target = rt_fetch(query->resultRelation, query->rtable)->relid;
+	List	   *constraints;
 	Oid			referencing;
 	Oid			referenced;
 	ListCell   *lc;
 
-	foreach(lc, find_all_inheritors(shell, NoLock, NULL))
+	if (!rh_is_partitioned(target))
+		return;
+	constraints = local_references(target);
+	if (constraints == NIL ||
+		!rh_local_reference_is(linitial_oid(constraints), &referencing, &referenced))
+		return;
+	foreach(lc, query->mergeActionList)
 	{
-		List	   *constraints = local_references(lfirst_oid(lc));
+		MergeAction *action = lfirst_node(MergeAction, lc);
 
-		if (constraints != NIL &&
-			rh_local_reference_is(linitial_oid(constraints), &referencing, &referenced))
-			return referencing;
+		if (action->commandType == CMD_UPDATE &&
+			rh_partition_may_move_rows(target, action->targetList))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot run a MERGE that may take rows to other partitions of table \"%s\" while local table \"%s\" references it",
+							get_rel_name(target), get_rel_name(referencing)),
+					 errdetail("PostgreSQL does not tell what it has done with them."),
+					 errhint("Use UPDATE, and INSERT for the rest, or distribute \"%s\".",
+							 get_rel_name(referencing))));
 	}
-	return InvalidOid;
 }
 
 List *
@@ -250,19 +379,24 @@ rh_local_reference_policies(Oid shell, const RhPlacement *bucket)
 static List *
 removing_statements(Oid shell, List *constraints, const RhPlacement *bucket)
 {
+	char	   *shard = quote_literal_cstr(rh_shard_name(shell, bucket->bucket_id,
+														   bucket->generation));
 	List	   *statements = NIL;
 	ListCell   *lc;
 
 	foreach(lc, constraints)
 		statements = lappend(statements,
-							 rh_do_block("BEGIN DROP FUNCTION IF EXISTS %s() CASCADE; "
+							 rh_do_block("DECLARE t pg_catalog.name; BEGIN DROP FUNCTION IF EXISTS %s() CASCADE; "
 									  "EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN "
 									  "SET LOCAL lock_timeout = 0; "
-									  "ALTER TABLE %s DISABLE TRIGGER rehouse_reference_%u; "
+									  "FOR t IN SELECT tgname FROM pg_catalog.pg_trigger "
+									  "WHERE tgrelid = %s::pg_catalog.regclass AND "
+									  "tgname IN ('rehouse_reference_%u', 'rehouse_reference_%u_update') "
+									  "LOOP EXECUTE pg_catalog.format('ALTER TABLE %%s DISABLE TRIGGER %%I', %s, t); "
+									  "END LOOP; "
 									  "SET LOCAL lock_timeout = '" REMOVE_LOCK_TIMEOUT "'; END",
-									  function_name(shell, lfirst_oid(lc), bucket),
-									  rh_shard_name(shell, bucket->bucket_id, bucket->generation),
-									  lfirst_oid(lc)));
+									  function_name(shell, lfirst_oid(lc), bucket), shard,
+									  lfirst_oid(lc), lfirst_oid(lc), shard));
 	return statements;
 }
 

@@ -9,12 +9,16 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
+#include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "nodes/primnodes.h"
 #include "src/partition.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 bool
 rh_is_partitioned(Oid relid)
@@ -117,4 +121,43 @@ rh_partition_sort(List *relids)
 
 	list_sort(sorted, by_depth);
 	return sorted;
+}
+
+/* The columns of an UPDATE in one table of its target's tree, as has_partition_attrs wants them. */
+static Bitmapset *
+columns_in(Oid relid, Oid target, List *targetlist)
+{
+	Bitmapset  *columns = NULL;
+	ListCell   *lc;
+
+	foreach(lc, targetlist)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk)
+			columns = bms_add_member(columns,
+									 get_attnum(relid, get_attname(target, tle->resno, false)) -
+									 FirstLowInvalidHeapAttributeNumber);
+	}
+	return columns;
+}
+
+bool
+rh_partition_may_move_rows(Oid target, List *targetlist)
+{
+	bool		may = false;
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_tree(target, NoLock))
+	{
+		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
+
+		if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+			may = may || has_partition_attrs(rel, columns_in(lfirst_oid(lc), target, targetlist),
+											 NULL);
+		else
+			may = may || (rel->trigdesc != NULL && rel->trigdesc->trig_update_before_row);
+		table_close(rel, NoLock);
+	}
+	return may;
 }

@@ -50,4 +50,7 @@ extern List *rh_partition_leaf_indexes(Oid index);
 /* The same tables, each parent before its partitions. */
 extern List *rh_partition_sort(List *relids);
 
+/* Could an UPDATE with this target list take a row to another partition, by itself or by a trigger? */
+extern bool rh_partition_may_move_rows(Oid target, List *targetlist);
+
 #endif							/* RH_PARTITION_H */

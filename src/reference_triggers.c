@@ -24,13 +24,11 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
-#include "catalog/partition.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
@@ -217,46 +215,6 @@ rh_reference_without_rows(Oid relid)
  * ------------------------------------------------------------------------
  */
 
-/* The columns of an UPDATE in one table of its target's tree, as has_partition_attrs wants them. */
-static Bitmapset *
-columns_in(Oid relid, Oid target, List *targetlist)
-{
-	Bitmapset  *columns = NULL;
-	ListCell   *lc;
-
-	foreach(lc, targetlist)
-	{
-		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-
-		if (!tle->resjunk)
-			columns = bms_add_member(columns,
-									 get_attnum(relid, get_attname(target, tle->resno, false)) -
-									 FirstLowInvalidHeapAttributeNumber);
-	}
-	return columns;
-}
-
-/* Could an UPDATE take a row to another partition, by itself or by a trigger? */
-static bool
-may_move_rows(Oid target, List *targetlist)
-{
-	bool		may = false;
-	ListCell   *lc;
-
-	foreach(lc, rh_partition_tree(target, NoLock))
-	{
-		Relation	rel = table_open(lfirst_oid(lc), AccessShareLock);
-
-		if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-			may = may || has_partition_attrs(rel, columns_in(lfirst_oid(lc), target, targetlist),
-											 NULL);
-		else
-			may = may || (rel->trigdesc != NULL && rel->trigdesc->trig_update_before_row);
-		table_close(rel, NoLock);
-	}
-	return may;
-}
-
 /*
  * A MERGE that takes a row to another partition fires no triggers for what that
  * is, a DELETE and an INSERT, unless it has such actions, too.
@@ -273,7 +231,7 @@ rh_reference_check_merge(Query *query)
 	{
 		MergeAction *action = lfirst_node(MergeAction, lc);
 
-		if (action->commandType == CMD_UPDATE && may_move_rows(target, action->targetList))
+		if (action->commandType == CMD_UPDATE && rh_partition_may_move_rows(target, action->targetList))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot run a MERGE that may take rows to other partitions of reference table \"%s\"",
