@@ -28,6 +28,7 @@
 #include "shmem/map.h"
 #include "src/conn.h"
 #include "src/conn_internal.h"
+#include "src/names.h"
 #include "src/node.h"
 #include "src/owner.h"
 #include "src/pipeline.h"
@@ -70,6 +71,12 @@ rh_report_fields(int elevel, const RhErrorFields *fields, const char *node, cons
 		(strcmp(fields->severity, "FATAL") == 0 || strcmp(fields->severity, "PANIC") == 0);
 	int			shown = sql ? pg_mbcliplen(sql, strlen(sql), SHOWN_STATEMENT_BYTES) : 0;
 	const char *more = sql && sql[shown] != '\0' ? " .." : "";
+	const char *schema = fields->schema;
+	char		shell_schema[NAMEDATALEN];
+
+	/* what an application reads is where its table is, and not the shard */
+	if (schema != NULL && fields->table != NULL && rh_shell_schema(shell_schema, schema))
+		schema = shell_schema;
 
 	if (fields->sqlstate != NULL && strlen(fields->sqlstate) == 5)
 		sqlstate = MAKE_SQLSTATE(fields->sqlstate[0], fields->sqlstate[1], fields->sqlstate[2],
@@ -91,7 +98,7 @@ rh_report_fields(int elevel, const RhErrorFields *fields, const char *node, cons
 				 fields->context ? errcontext("%s", fields->context) : 0,
 				 sql ? errcontext("statement on node \"%s\": %.*s%s", node, shown, sql, more) :
 				 (errcontext("on node \"%s\"", node)),
-				 fields->schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, fields->schema) : 0,
+				 schema ? err_generic_string(PG_DIAG_SCHEMA_NAME, schema) : 0,
 				 fields->table ? err_generic_string(PG_DIAG_TABLE_NAME, fields->table) : 0,
 				 fields->column ? err_generic_string(PG_DIAG_COLUMN_NAME, fields->column) : 0,
 				 fields->datatype ? err_generic_string(PG_DIAG_DATATYPE_NAME, fields->datatype) : 0,

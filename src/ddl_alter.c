@@ -44,6 +44,7 @@
 #include "src/rehouse.h"
 #include "src/shard_ddl.h"
 #include "src/shell.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -355,6 +356,36 @@ sort_storage_command(RhDdlTable *entry, AlterTableCmd *cmd)
 	}
 }
 
+/* The shards look at their rows; partitions have the constraint, too. */
+static void
+mark_valid(Oid relid, const char *constraint)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_tree(relid, NoLock))
+		if (lfirst_oid(lc) == relid ||
+			OidIsValid(get_relation_constraint_oid(lfirst_oid(lc), constraint, true)))
+			rh_shell_mark_valid(lfirst_oid(lc), constraint);
+}
+
+/*
+ * VALIDATE CONSTRAINT: marked valid beforehand, so that PostgreSQL finds nothing
+ * to scan, or afterwards, where the same statement adds it.  True if the shell
+ * runs the command.
+ */
+static bool
+validate_constraint(RhDdlTable *entry, const char *constraint)
+{
+	if (!OidIsValid(get_relation_constraint_oid(entry->relid, constraint, true)))
+	{
+		entry->alter->validated = lappend(entry->alter->validated, pstrdup(constraint));
+		return false;
+	}
+	LockRelationOid(entry->relid, ShareUpdateExclusiveLock);
+	mark_valid(entry->relid, constraint);
+	return true;
+}
+
 /* Other parts on the table as a whole. */
 static bool
 sort_table_command(RhDdlTable *entry, AlterTableCmd *cmd)
@@ -369,9 +400,6 @@ sort_table_command(RhDdlTable *entry, AlterTableCmd *cmd)
 			alter->first = add_part(alter->first, RH_ALTER_TEXT, NULL, rh_ddl_print_command(cmd));
 			return true;
 		case AT_ValidateConstraint:
-			if (!rh_reference_is(entry->relid))
-				alter->validated = lappend(alter->validated, cmd->name);
-			/* fall through */
 		case AT_AlterConstraint:
 		case AT_ClusterOn:
 		case AT_DropCluster:
@@ -417,7 +445,10 @@ sort_command(RhDdlTable *entry, AlterTableCmd *cmd)
 	else if (!sort_column_command(entry, cmd) && !sort_trigger_command(entry, cmd) &&
 			 !sort_storage_command(entry, cmd) && !sort_table_command(entry, cmd))
 		rh_ddl_refuse(entry->relid, "this form of ALTER TABLE");
-	return cmd->subtype == AT_ValidateConstraint && !is_reference ? NIL : list_make1(cmd);
+	if (cmd->subtype == AT_ValidateConstraint && !is_reference &&
+		!validate_constraint(entry, cmd->name))
+		return NIL;
+	return list_make1(cmd);
 }
 
 /* ------------------------------------------------------------------------
@@ -678,18 +709,6 @@ rh_ddl_alter(RhDdl **ddl, Node **node)
  * After the shell
  * ------------------------------------------------------------------------
  */
-
-/* The shards have looked at their rows; partitions have the constraint, too. */
-static void
-mark_valid(Oid relid, const char *constraint)
-{
-	ListCell   *lc;
-
-	foreach(lc, rh_partition_tree(relid, NoLock))
-		if (lfirst_oid(lc) == relid ||
-			OidIsValid(get_relation_constraint_oid(lfirst_oid(lc), constraint, true)))
-			rh_shell_mark_valid(lfirst_oid(lc), constraint);
-}
 
 void
 rh_ddl_alter_finish_shell(RhDdlTable *entry)

@@ -157,7 +157,9 @@ rh_ddl_grant(RhDdl **ddl, GrantStmt *statement)
 	}
 	if (relids == NIL)
 		return;
-	before = psprintf("%s%s ON TABLE ",
+
+	/* that there was nothing to grant has been said of the shell */
+	before = psprintf("SET LOCAL client_min_messages = error; %s%s ON TABLE ",
 					  statement->is_grant ? "GRANT " :
 					  statement->grant_option ? "REVOKE GRANT OPTION FOR " : "REVOKE ",
 					  print_privileges(statement->privileges));

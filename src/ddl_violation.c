@@ -23,6 +23,8 @@
 #include "shmem/map.h"
 #include "src/conn.h"
 #include "src/ddl_internal.h"
+#include "src/names.h"
+#include "src/partition.h"
 #include "src/shard_ddl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -106,7 +108,43 @@ condition_of(Oid relid, const ErrorData *error)
 	return check != NULL ? psprintf("NOT (%s)", check) : NULL;
 }
 
-/* Look for such a row in the shard that the error names; its key as text, or NULL. */
+/* The table, or one of its partitions, by name; InvalidOid for another one. */
+static Oid
+table_named(Oid relid, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_partition_tree(relid, NoLock))
+		if (name != NULL && strcmp(get_rel_name(lfirst_oid(lc)), name) == 0)
+			return lfirst_oid(lc);
+	return InvalidOid;
+}
+
+/* A query for such a row in the node's shards of a table. */
+static char *
+query_for_row(Oid relid, int32 node_id, List *columns, const char *condition)
+{
+	StringInfoData buf;
+	RhPlacement *placements;
+	uint64		version;
+	int			count;
+	RhTable		table;
+
+	initStringInfo(&buf);
+	if (!rh_map_table(relid, &table))
+		return NULL;
+	count = rh_map_placements(table.colocation_id, &placements, &version);
+	for (int i = 0; i < count; i++)
+		if (placements[i].node_id == node_id)
+			appendStringInfo(&buf, "%sSELECT pg_catalog.concat_ws(', ', %s) FROM %s WHERE %s",
+							 buf.len > 0 ? " UNION ALL " : "", join_names(columns, true),
+							 rh_shard_name(relid, placements[i].bucket_id, placements[i].generation),
+							 condition);
+	appendStringInfoString(&buf, " LIMIT 1");
+	return buf.data;
+}
+
+/* Look for such a row in the shards of the table that the error names; its key as text, or NULL. */
 static char *
 find_row(Oid relid, int32 node_id, const ErrorData *error)
 {
@@ -114,18 +152,18 @@ find_row(Oid relid, int32 node_id, const ErrorData *error)
 	List	   *columns = key_columns(relid);
 	PGconn	   *link;
 	PGresult   *result;
+	char	   *query;
 	char	   *key = NULL;
 
-	if (condition == NULL || columns == NIL || error->schema_name == NULL ||
-		error->table_name == NULL)
+	if (condition == NULL || columns == NIL)
+		return NULL;
+	query = query_for_row(table_named(relid, error->table_name), node_id, columns, condition);
+	if (query == NULL)
 		return NULL;
 	link = rh_link_open_node(node_id, NULL);
 	result = rh_link_try_exec(link,
-							  psprintf("SET search_path = pg_catalog; SET lock_timeout = 500; SET statement_timeout = %d; "
-									   "SELECT pg_catalog.concat_ws(', ', %s) FROM %s WHERE %s LIMIT 1",
-									   LOOK_TIMEOUT_MS, join_names(columns, true),
-									   quote_qualified_identifier(error->schema_name,
-																  error->table_name), condition), 0);
+							  psprintf("SET search_path = pg_catalog; SET lock_timeout = 500; SET statement_timeout = %d; %s",
+									   LOOK_TIMEOUT_MS, query), 0);
 	if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
 		key = psprintf("(%s)=(%s)", join_names(columns, false), PQgetvalue(result, 0, 0));
 	PQclear(result);

@@ -15,10 +15,13 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "commands/vacuum.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
@@ -33,6 +36,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 /* "(full, freeze)" of the statement, for the shards; empty without options. */
 static char *
@@ -217,6 +221,27 @@ update_statistics(RhTable *table, List *columns, List *nodes, RhPlacement *place
 	rh_estimates_sum(rh_partition_root(table->relid));
 }
 
+/*
+ * A table of somebody else is passed over, with PostgreSQL's own warning; that
+ * of a reference table comes with the coordinator's copy.
+ */
+static bool
+may_maintain(VacuumStmt *statement, RhTable *table)
+{
+	bits32		options = statement->is_vacuumcmd ? VACOPT_VACUUM : VACOPT_ANALYZE;
+	HeapTuple	tuple;
+	bool		may;
+
+	if (table->kind == RH_KIND_REFERENCE)
+		return pg_class_ownercheck(table->relid, GetUserId());
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table->relid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", table->relid);
+	may = vacuum_is_relation_owner(table->relid, (Form_pg_class) GETSTRUCT(tuple), options);
+	ReleaseSysCache(tuple);
+	return may;
+}
+
 static void
 maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 {
@@ -228,8 +253,8 @@ maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 	int			count;
 	ListCell   *lc;
 
-	if (!pg_class_ownercheck(table->relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table->relid));
+	if (!may_maintain(statement, table))
+		return;
 	count = rh_map_placements(table->colocation_id, &placements, &version);
 	for (int i = 0; i < count; i++)
 		nodes = list_append_unique_int(nodes, placements[i].node_id);

@@ -7,12 +7,17 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "src/names.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+
+/* Buckets are numbered from 102008 on. */
+#define BUCKET_ID_DIGITS 6
 
 void
 rh_shard_schema(char *buf, const char *shell_schema, uint32 bucket_id, int32 generation)
@@ -36,6 +41,34 @@ rh_shard_schema(char *buf, const char *shell_schema, uint32 bucket_id, int32 gen
 
 		snprintf(buf, NAMEDATALEN, "%.*s_%08x%s", cut, shell_schema, hash, suffix);
 	}
+}
+
+/* The length of a name before "_" and digits at its end, of which there are so many at least; else 0. */
+static int
+before_number(const char *name, int len, int least)
+{
+	int			digits = 0;
+
+	while (digits < len && isdigit((unsigned char) name[len - digits - 1]))
+		digits++;
+	if (digits < least || digits + 1 >= len || name[len - digits - 1] != '_')
+		return 0;
+	return len - digits - 1;
+}
+
+bool
+rh_shell_schema(char *buf, const char *shard_schema)
+{
+	int			whole = strlen(shard_schema);
+	int			len = before_number(shard_schema, whole, BUCKET_ID_DIGITS);
+
+	/* a generation is behind the bucket's id */
+	if (len == 0 && (len = before_number(shard_schema, whole, 1)) > 0)
+		len = before_number(shard_schema, len, BUCKET_ID_DIGITS);
+	if (len == 0 || whole >= NAMEDATALEN - MAX_MULTIBYTE_CHAR_LEN)
+		return false;
+	snprintf(buf, NAMEDATALEN, "%.*s", len, shard_schema);
+	return true;
 }
 
 char *

@@ -19,6 +19,12 @@
 extern void rh_shard_schema(char *buf, const char *shell_schema, uint32 bucket_id,
 							int32 generation);
 
+/*
+ * The other way: the shell's schema, from that of a bucket, in buf of NAMEDATALEN
+ * bytes.  False where it is no bucket's, or where the name had to be cut.
+ */
+extern bool rh_shell_schema(char *buf, const char *shard_schema);
+
 /* The shard's name, quoted as needed and qualified, palloc'd. */
 extern char *rh_shard_name(Oid shell, uint32 bucket_id, int32 generation);
 

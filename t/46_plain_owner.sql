@@ -40,7 +40,7 @@ SELECT throws_ok('ALTER TABLE annex2.a ADD z int', '42501', 'must be owner of ta
 SELECT throws_ok('CREATE INDEX ON annex2.a (x)', '42501', 'must be owner of table a');
 SELECT throws_ok('REINDEX TABLE annex2.a', '42501', 'must be owner of table a');
 SELECT throws_ok('CLUSTER annex2.a', '42501', 'must be owner of table a');
-SELECT throws_ok('ANALYZE annex2.a', '42501');
+SELECT lives_ok('ANALYZE annex2.a', 'a table of somebody else is passed over, with a warning');
 SELECT throws_ok('ALTER TABLE annex2.a SET SCHEMA public', '42501', 'must be owner of table a');
 SELECT throws_ok('CREATE STATISTICS public.o ON x, s FROM annex2.a', '42501');
 SELECT throws_ok('DROP STATISTICS shop.st', '42501');

@@ -1,0 +1,56 @@
+-- What a user is told of DDL: once, and in terms of his tables, whatever the number of shards.
+\set SHOW_CONTEXT never
+SELECT count(*) FROM t.add_nodes(1, 2);
+CREATE ROLE r33_one LOGIN; CREATE ROLE r33_two LOGIN;
+SELECT count(t.exec_on_node(n, 'CREATE ROLE r33_one LOGIN; CREATE ROLE r33_two LOGIN')) FROM generate_series(1, 2) n;
+CREATE TABLE orders (tenant int PRIMARY KEY, total int NOT NULL);
+CREATE TABLE kinds (id int PRIMARY KEY);
+SELECT create_distributed_table('orders', 'tenant', shard_count => 8);
+SELECT create_reference_table('kinds');
+INSERT INTO orders VALUES (1, 10);
+
+-- an error's schema is the table's, also where it comes from a shard
+CREATE FUNCTION fields(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE s text; t text; c text; k text;
+BEGIN
+    EXECUTE statement;
+    RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS s = SCHEMA_NAME, t = TABLE_NAME, c = COLUMN_NAME, k = CONSTRAINT_NAME;
+    RETURN concat_ws(' ', SQLSTATE, s, t, c, k);
+END $$;
+SELECT fields('INSERT INTO orders VALUES (1, 1)');
+SELECT fields('INSERT INTO orders VALUES (2, NULL)');
+SELECT fields('UPDATE orders SET total = NULL');
+SELECT fields('ALTER TABLE orders ADD CONSTRAINT few CHECK (total < 5)');
+CREATE SCHEMA "sales_202401";
+ALTER TABLE orders SET SCHEMA "sales_202401";
+SELECT fields('INSERT INTO sales_202401.orders VALUES (1, 1)');
+ALTER TABLE "sales_202401".orders SET SCHEMA public;
+ALTER TABLE orders ADD CONSTRAINT few CHECK (total < 5);
+
+-- what is said of the shell is not said again of every shard
+GRANT SELECT ON orders TO r33_one WITH GRANT OPTION;
+SET ROLE r33_one;
+GRANT INSERT ON orders TO r33_two;
+GRANT ALL ON orders TO r33_two;
+REVOKE INSERT ON orders FROM r33_two;
+VACUUM orders;
+ANALYZE orders, kinds;
+VACUUM (ANALYZE) orders, kinds;
+RESET ROLE;
+SELECT t.shard_differences('orders');
+
+-- an event trigger sees what it sees of any table
+CREATE FUNCTION seen() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE NOTICE '%: %', tg_tag, (SELECT string_agg(object_identity, ', ') FROM pg_event_trigger_ddl_commands()); END $$;
+CREATE EVENT TRIGGER seen ON ddl_command_end EXECUTE FUNCTION seen();
+ALTER TABLE orders ADD CONSTRAINT many CHECK (total > 5) NOT VALID;
+ALTER TABLE orders VALIDATE CONSTRAINT many;
+ALTER TABLE orders VALIDATE CONSTRAINT many;
+ALTER TABLE orders ADD CONSTRAINT few CHECK (total < 5) NOT VALID, VALIDATE CONSTRAINT few;
+ALTER TABLE orders ADD CONSTRAINT few CHECK (total < 50) NOT VALID, VALIDATE CONSTRAINT few;
+ALTER TABLE orders VALIDATE CONSTRAINT nosuch;
+ALTER TABLE orders VALIDATE CONSTRAINT orders_pkey;
+DROP EVENT TRIGGER seen;
+SELECT t.shard_differences('orders');
