@@ -37,6 +37,7 @@ typedef struct Level
 	Query	   *query;
 	RhCopart   *copart;
 	List	   *classes;		/* of Lists of Vars that are equal in every row */
+	bool		may_change;		/* what its WITH changes is looked at, too */
 } Level;
 
 /* A part of a join tree. */
@@ -195,6 +196,62 @@ query_part(Level *level, Query *query, Level *parent, Index rti, Part *part)
 	return true;
 }
 
+/* The distributed table that a query changes. */
+static bool
+find_target(Query *query, RhTable *table)
+{
+	RangeTblEntry *target;
+
+	if (query->resultRelation == 0)
+		return false;
+	target = rt_fetch(query->resultRelation, query->rtable);
+	return target->rtekind == RTE_RELATION && rh_gather_is_sharded(target->relid) &&
+		rh_map_table(target->relid, table);
+}
+
+/* Does what a change returns hold the key of the bucket? */
+static bool
+returns_key(Query *query, RhCopart *copart, const RhTable *target, Expr *expr)
+{
+	Var		   *var = (Var *) strip_relabel((Node *) expr);
+
+	if (query->commandType != CMD_INSERT)
+		return rh_copart_is_key(query, copart, (Node *) expr);
+	return IsA(var, Var) && var->varno == query->resultRelation &&
+		var->varattno == target->key_attnum;
+}
+
+/* The rows that a change in WITH returns. Each bucket must be able to make the change alone. */
+static bool
+change_part(Level *level, Query *query, Level *owner, Index rti, Part *part)
+{
+	RhCopart	below = {0};
+	Level		inner = {.parent = owner,.query = query,.copart = &below};
+	RhTable		target;
+	ListCell   *cell;
+
+	if (!find_target(query, &target) || query->withCheckOptions != NIL)
+		return refuse(level, "it changes a local table, or one with check options, in WITH");
+	if (!level_rows(&inner))
+		return refuse(level, below.reason);
+	if (below.colocation_id != target.colocation_id ||
+		(query->commandType == CMD_INSERT && !rh_copart_inserts_key(query, &below)))
+		return refuse(level, "it inserts rows of other buckets in WITH");
+	if (!add_tables(level, &below))
+		return false;
+	part->distributed = true;
+	foreach(cell, query->returningList)
+	{
+		TargetEntry *tle = lfirst(cell);
+
+		if (returns_key(query, &below, &target, tle->expr))
+			part->keys = lappend(part->keys,
+								 makeVar(rti, tle->resno, exprType((Node *) tle->expr), -1,
+										 InvalidOid, 0));
+	}
+	return true;
+}
+
 static bool
 cte_part(Level *level, RangeTblEntry *rte, Index rti, Part *part)
 {
@@ -211,8 +268,11 @@ cte_part(Level *level, RangeTblEntry *rte, Index rti, Part *part)
 
 		if (strcmp(cte->ctename, rte->ctename) != 0)
 			continue;
-		if (cte->cterecursive || ((Query *) cte->ctequery)->commandType != CMD_SELECT)
+		if (cte->cterecursive ||
+			(((Query *) cte->ctequery)->commandType != CMD_SELECT && !owner->may_change))
 			return refuse(level, "it has a recursive or data-changing WITH query");
+		if (((Query *) cte->ctequery)->commandType != CMD_SELECT)
+			return change_part(level, (Query *) cte->ctequery, owner, rti, part);
 		return query_part(level, (Query *) cte->ctequery, owner, rti, part);
 	}
 	return refuse(level, "it uses a WITH query of a statement around it");
@@ -525,7 +585,8 @@ level_rows(Level *level)
 	Part		part = {0};
 	ListCell   *cell;
 
-	if (query->hasModifyingCTE || query->rowMarks != NIL || query->hasRecursive)
+	if ((query->hasModifyingCTE && !level->may_change) || query->rowMarks != NIL ||
+		query->hasRecursive)
 		return refuse(level, "it locks rows, or has a recursive or data-changing WITH query");
 	if (!tree_part(level, (Node *) query->jointree, &part))
 		return false;
@@ -628,7 +689,7 @@ level_all(Level *level, List **key_columns)
 	if (query->setOperations != NULL)
 	{
 		if (query->limitCount != NULL || query->limitOffset != NULL || query->hasRecursive ||
-			query->hasModifyingCTE)
+			(query->hasModifyingCTE && !level->may_change))
 			return refuse(level, "it has a LIMIT or a recursive WITH query");
 		return set_operation_columns(level, query->setOperations, key_columns);
 	}
@@ -689,4 +750,49 @@ rh_copart_query(Query *query, RhCopart *copart, List **key_columns)
 	memset(copart, 0, sizeof(*copart));
 	*key_columns = NIL;
 	return level_all(&level, key_columns) && copart->colocation_id != 0;
+}
+
+bool
+rh_copart_inserts_key(Query *query, RhCopart *copart)
+{
+	RhTable		table;
+	ListCell   *cell;
+
+	if (!find_target(query, &table) || copart->colocation_id != table.colocation_id)
+		return false;
+	foreach(cell, query->targetList)
+	{
+		TargetEntry *tle = lfirst(cell);
+
+		if (tle->resno == table.key_attnum && !tle->resjunk)
+			return rh_copart_is_key(query, copart, (Node *) tle->expr);
+	}
+	return false;
+}
+
+bool
+rh_copart_with(Query *query, RhCopart *copart)
+{
+	RhCopart	changes = {0};
+	Level		level = {.query = query,.copart = &changes,.may_change = true};
+	List	   *key_columns = NIL;
+	ListCell   *cell;
+
+	memset(copart, 0, sizeof(*copart));
+	foreach(cell, query->cteList)
+	{
+		Query	   *cte = castNode(Query, lfirst_node(CommonTableExpr, cell)->ctequery);
+		Part		part = {0};
+
+		if (cte->commandType == CMD_SELECT || change_part(&level, cte, &level, 1, &part))
+			continue;
+		copart->reason = changes.reason;
+		return false;
+	}
+
+	/* the statement's own rows must be each bucket's, too, or all would repeat them */
+	level.copart = copart;
+	level.classes = NIL;
+	return (query->commandType == CMD_SELECT ? level_all(&level, &key_columns) :
+			level_rows(&level)) && copart->colocation_id == changes.colocation_id;
 }

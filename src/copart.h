@@ -34,6 +34,16 @@ typedef struct RhCopart
  */
 extern bool rh_copart_rows(Query *query, RhCopart *copart);
 
+/*
+ * A statement that changes something in WITH, all its parts included: true when
+ * each bucket may run it alone. Says nothing of the order of a SELECT's rows, and of what
+ * the statement itself inserts.
+ */
+extern bool rh_copart_with(Query *query, RhCopart *copart);
+
+/* Does an INSERT from a query of its own give its target's key column the key of its source? */
+extern bool rh_copart_inserts_key(Query *query, RhCopart *copart);
+
 /* All of a query level.  *key_columns: the numbers of its columns that hold the key. */
 extern bool rh_copart_query(Query *query, RhCopart *copart, List **key_columns);
 

@@ -27,6 +27,7 @@
 #include "src/local_reference.h"
 #include "src/key.h"
 #include "src/placements.h"
+#include "src/router.h"
 #include "src/rows.h"
 #include "src/template.h"
 #include "utils/lsyscache.h"
@@ -472,7 +473,8 @@ static void
 send_chunks(InsertRun *run, Chunk *chunks, int chunk_count, Row *rows, int count)
 {
 	int			done = 0;
-	bool		alone = chunk_count == 1 && run->batches == 1 && run->source_done;
+	bool		alone = chunk_count == 1 && run->batches == 1 && run->source_done &&
+		rh_router_is_whole_command(run->css.ss.ps.state);
 
 	while (done < chunk_count)
 	{

@@ -91,7 +91,8 @@ make_plan(Query *query, RhShipment *shipment, const RhTable *table, int cursor_o
 	spec.template = rh_template_make(shipment->query);
 	spec.nparams = list_length(exprs);
 	rh_scan_set_key(&spec, table);
-	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
+	if ((query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE) &&
+		!query->hasModifyingCTE)
 		add_ties(&spec, &exprs, query, table->key_attnum);
 	foreach(cell, exprs)
 		scan->custom_exprs = lappend(scan->custom_exprs, expression_planner(lfirst(cell)));
@@ -167,22 +168,6 @@ rh_multi_dml_plan(Query *parse, int cursor_options, ParamListInfo bound_params)
 	return make_plan(parse, &shipment, &table, cursor_options, &lift);
 }
 
-/* Does the statement give the key column the source's key? */
-static bool
-passes_key_through(Query *query, RhCopart *copart, AttrNumber key_attnum)
-{
-	ListCell   *cell;
-
-	foreach(cell, query->targetList)
-	{
-		TargetEntry *tle = lfirst(cell);
-
-		if (tle->resno == key_attnum && !tle->resjunk)
-			return rh_copart_is_key(query, copart, (Node *) tle->expr);
-	}
-	return false;
-}
-
 /*
  * The statement with all of its column expressions inside the source: INSERT
  * INTO t (columns) SELECT expressions FROM (source).  Printed as it is, it
@@ -207,6 +192,9 @@ make_source_explicit(Query *parse)
 	source->rtable = list_make1(inner);
 	source->jointree = makeFromExpr(list_make1(ref), NULL);
 	rte->eref = makeAlias("source", NIL);
+
+	/* what the source refers to outside is one level further up from it now */
+	IncrementVarSublevelsUp((Node *) inner->subquery, 1, 1);
 	foreach(cell, query->targetList)
 	{
 		TargetEntry *tle = lfirst(cell);
@@ -231,7 +219,7 @@ has_plain_source(Query *query)
 {
 	Node	   *from;
 
-	if (query->cteList != NIL || query->jointree->quals != NULL ||
+	if (query->jointree->quals != NULL ||
 		list_length(query->jointree->fromlist) != 1)
 		return false;
 	from = linitial(query->jointree->fromlist);
@@ -247,14 +235,57 @@ rh_multi_dml_plan_insert(Query *parse)
 	RhShipment	shipment;
 	RhTable		table;
 
-	if (!rh_map_table(target->relid, &table) || !has_plain_source(parse) ||
+	if (!rh_map_table(target->relid, &table) || parse->cteList != NIL ||
+		!has_plain_source(parse) ||
 		has_row_security(parse) ||
 		contain_volatile_functions((Node *) parse) ||
-		!rh_copart_rows(parse, &copart) || copart.colocation_id != table.colocation_id ||
-		!passes_key_through(parse, &copart, table.key_attnum) ||
+		!rh_copart_rows(parse, &copart) || !rh_copart_inserts_key(parse, &copart) ||
 		!rh_ship_query(make_source_explicit(parse), &shipment) || !rh_router_can_return(parse))
 		return NULL;
 	return make_plan(parse, &shipment, &table, 0, NULL);
+}
+
+/* The statement with the sources of all its INSERTs as they can be printed; NULL: one has another form. */
+static Query *
+make_inserts_explicit(Query *parse)
+{
+	Query	   *query = copyObject(parse);
+	ListCell   *cell;
+
+	foreach(cell, query->cteList)
+	{
+		CommonTableExpr *cte = lfirst(cell);
+		Query	   *body = castNode(Query, cte->ctequery);
+
+		if (body->commandType != CMD_INSERT)
+			continue;
+		if (!has_plain_source(body))
+			return NULL;
+		cte->ctequery = (Node *) make_source_explicit(body);
+	}
+	if (query->commandType != CMD_INSERT)
+		return query;
+	return has_plain_source(query) ? make_source_explicit(query) : NULL;
+}
+
+PlannedStmt *
+rh_multi_dml_plan_with(Query *parse, int cursor_options)
+{
+	RhCopart	copart;
+	RhShipment	shipment;
+	RhTable		table;
+	Query	   *query;
+
+	/* the rows of buckets come in no order */
+	if (parse->commandType == CMD_MERGE || parse->withCheckOptions != NIL ||
+		parse->sortClause != NIL || contain_volatile_functions((Node *) parse) ||
+		!rh_copart_with(parse, &copart) || !rh_map_table(copart.relid, &table) ||
+		(parse->commandType == CMD_INSERT && !rh_copart_inserts_key(parse, &copart)))
+		return NULL;
+	query = make_inserts_explicit(parse);
+	if (query == NULL || !rh_ship_query(query, &shipment) || !rh_router_can_return(parse))
+		return NULL;
+	return make_plan(parse, &shipment, &table, cursor_options, NULL);
 }
 
 /* Does what a MERGE inserts have the key of the bucket that its source's row is in? */

@@ -28,6 +28,12 @@ extern PlannedStmt *rh_multi_dml_plan(Query *parse, int cursor_options,
 extern PlannedStmt *rh_multi_dml_plan_insert(Query *parse);
 
 /*
+ * Plan a statement with changes in WITH that every bucket may run alone; NULL when it is
+ * not such a statement.
+ */
+extern PlannedStmt *rh_multi_dml_plan_with(Query *parse, int cursor_options);
+
+/*
  * Plan a MERGE whose source and target are joined on their distribution columns, to
  * run bucket by bucket; NULL, with a reason, when it is not such a statement.
  */

@@ -90,6 +90,10 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	run->reader = rh_rows_reader_make(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, NIL, true);
 	run->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse modify",
 											 ALLOCSET_DEFAULT_SIZES);
+
+	/* who reads but some rows of what a change in WITH returns still gets all of the change */
+	if (estate->es_plannedstmt->commandType == CMD_SELECT)
+		estate->es_auxmodifytables = lcons(node, estate->es_auxmodifytables);
 }
 
 /* Run the sub-selects that were lifted out, and add their values to the parameters. */
@@ -193,7 +197,8 @@ next_row(ScanState *node)
 			MemoryContextSwitchTo(old);
 			return slot;
 		}
-		node->ps.state->es_processed += rh_stream_affected(stream);
+		if (node->ps.state->es_plannedstmt->commandType != CMD_SELECT)
+			node->ps.state->es_processed += rh_stream_affected(stream);
 		rh_stream_end(stream);
 		run->streams[run->stream_now++] = NULL;
 	}

@@ -6,6 +6,7 @@
  *	  no distributed table				PostgreSQL's planner
  *	  a table in transit				planned at each execution (late.c)
  *	  tied to one value of the key		one statement on one node (router)
+ *	  changes in WITH					step by step (with.h)
  *	  everything else					gather.h
  *
  *-------------------------------------------------------------------------
@@ -32,6 +33,7 @@
 #include "src/rules.h"
 #include "src/ship.h"
 #include "src/unused_cte.h"
+#include "src/with.h"
 #include "utils/lsyscache.h"
 
 static planner_hook_type prev_planner = NULL;
@@ -174,6 +176,8 @@ rh_planner(Query *parse, const char *query_string, int cursor_options,
 	stmt = plan_single_tenant(parse, cursor_options, &use);
 	if (stmt != NULL)
 		return stmt;
+	if (rh_with_is_divided(parse))
+		return rh_with_plan(parse, &use, query_string, cursor_options, bound_params);
 	check_reader(parse, &use);
 	rh_classify_check_key_change(parse, NULL);
 	rh_remote_log_multi_tenant(parse);
@@ -207,4 +211,5 @@ rh_planner_init(void)
 	planner_hook = rh_planner;
 	rh_router_init();
 	rh_late_init();
+	rh_with_init();
 }

@@ -269,12 +269,8 @@ make_sql(void *arg)
 	return buf.data;
 }
 
-/*
- * May the statement be alone in its transaction?  It must be what the client
- * sent, as a whole: not inside a function, nor one of several.
- */
-static bool
-is_whole_command(EState *estate)
+bool
+rh_router_is_whole_command(EState *estate)
 {
 	return ActivePortal != NULL && ActivePortal->name[0] == '\0' &&
 		list_length(ActivePortal->stmts) == 1 &&
@@ -359,7 +355,7 @@ send_statement(RouterScanState *state)
 	statement->bucket_id = state->placement.bucket_id;
 	statement->generation = state->placement.generation;
 	statement->access = state->access;
-	statement->in_function = !is_whole_command(estate);
+	statement->in_function = !rh_router_is_whole_command(estate);
 	statement->alone_ok = !statement->in_function &&
 		!(state->access == RH_WRITE && rh_local_reference_in_group(state->colocation_id));
 	statement->nparams = shape->nvalues;

@@ -32,7 +32,7 @@ BEGIN
     RETURN n;
 END $$;
 
-SELECT plan(55);
+SELECT plan(67);
 
 -- INSERT
 SELECT is(rows_of('INSERT INTO stores (store_id, name) SELECT i, ''store '' || i FROM generate_series(1, 40) i'), 40::bigint, 'INSERT .. SELECT counts its rows');
@@ -130,5 +130,33 @@ SELECT results_eq($$SELECT from_local('v', 1) ORDER BY 1$$, ARRAY['vn1051', 'vn1
 SELECT throws_ok('UPDATE stores SET n = l.store_id - 2 FROM local l WHERE l.store_id = stores.store_id', '23514', NULL, 'a check undoes all of it');
 SELECT is((SELECT sum(n) FROM stores WHERE store_id IN (1, 3)), 210::bigint, 'on all nodes');
 SELECT is(rows_of('DELETE FROM orders USING local l WHERE orders.status = l.note'), 0::bigint, 'not joined on the key');
+
+-- changes in WITH
+CREATE FUNCTION plan_of(stmt text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE line text; lines text := '';
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || stmt LOOP lines := lines || line || E'\n'; END LOOP;
+    RETURN lines;
+END $$;
+CREATE TABLE archive (store_id bigint, order_id bigint, status text);
+CREATE TABLE far (id bigint PRIMARY KEY, store_id bigint);
+SELECT create_distributed_table('archive', 'store_id', colocate_with => 'stores');
+SELECT create_distributed_table('far', 'id', shard_count => 4, colocate_with => 'none');
+TRUNCATE orders;
+INSERT INTO orders (store_id, order_id, status) SELECT store_id, i, 's' || i FROM stores, generate_series(1, 10) i WHERE store_id < 21;
+SELECT matches(plan_of('WITH d AS (DELETE FROM orders WHERE order_id = 1 RETURNING *) INSERT INTO archive SELECT * FROM d'), 'Way: every bucket', 'co-located: each bucket alone');
+SELECT is(rows_of('WITH d AS (DELETE FROM orders WHERE order_id = 1 RETURNING *) INSERT INTO archive SELECT * FROM d'), 20::bigint, 'with the count of the statement itself');
+SELECT is(ARRAY[on_nodes('orders'), on_nodes('archive')], ARRAY[180, 20]::bigint[], 'no row lost, none doubled');
+SELECT matches(plan_of('WITH d AS (DELETE FROM orders WHERE order_id = 2 RETURNING *) INSERT INTO far SELECT store_id, order_id FROM d'), 'Step: d.*Step: statement', 'else in steps');
+SELECT is(rows_of('WITH d AS (DELETE FROM orders WHERE order_id = 2 RETURNING *) INSERT INTO far SELECT store_id, order_id FROM d'), 20::bigint, 'which move rows between groups');
+SELECT is(ARRAY[on_nodes('orders'), on_nodes('far')], ARRAY[160, 20]::bigint[], 'all of them');
+SELECT throws_ok('WITH d AS (DELETE FROM orders WHERE order_id > 2 RETURNING *) INSERT INTO far SELECT store_id, order_id FROM d', '23505', NULL, 'a step that fails');
+SELECT is(ARRAY[on_nodes('orders'), on_nodes('far')], ARRAY[160, 20]::bigint[], 'undoes those before it');
+SELECT throws_ok('WITH a AS (UPDATE orders SET status = ''a'' || far.store_id FROM far WHERE far.store_id = orders.order_id), b AS (UPDATE orders SET status = ''b'' FROM far WHERE far.store_id = orders.order_id) SELECT 1',
+    '0A000', 'cannot change distributed table "orders" more than once in a statement over many tenants', 'two that would see each other');
+SELECT is((SELECT count(*) FROM orders WHERE status LIKE 's%'), 160::bigint, 'have changed nothing');
+CREATE FUNCTION fails_late() RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO far SELECT x, 1 FROM generate_series(7001, 7001) x ON CONFLICT DO NOTHING; RAISE EXCEPTION 'no'; END $$;
+SELECT throws_ok('SELECT fails_late()', 'P0001', 'no', 'a function that inserts rows, and fails');
+SELECT is((SELECT count(*) FROM far WHERE id > 7000), 0::bigint, 'has inserted none');
 
 SELECT finish();
