@@ -229,8 +229,12 @@ rh_changes_pump(RhTransfer *t, long timeout_ms, bool until_marker)
 			if (until_marker && marker_has_come(t))
 				break;
 
-			/* the source may write without a pause; the caller has other things to do */
-			if (!until_marker && rh_apply_boundary(t) && rh_elapsed_ms(start) > timeout_ms)
+			/*
+			 * The source may write without a pause, and the caller has other
+			 * things to do, or writers wait for us: in the middle of a large
+			 * transaction too.
+			 */
+			if (rh_elapsed_ms(start) > timeout_ms && (until_marker || rh_apply_boundary(t)))
 				break;
 			rh_changes_feedback(t, false);
 		}

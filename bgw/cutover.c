@@ -55,6 +55,7 @@
 #define GATE_POLL_ROUNDS	60
 #define LONG_POLL_MS		5	/* for the end of a long transaction */
 #define LONG_WAIT_MS		5000
+#define MAX_BUDGET_FACTOR	8
 #define FENCE_NAME			"rehouse_moved"
 
 static bool
@@ -289,15 +290,22 @@ outlast(RhTransfer *t, const VirtualTransactionId *holders)
 	return true;
 }
 
+/* What the pause of this attempt may take, ms. */
+static int
+pause_budget(const RhTransfer *t)
+{
+	return t->budget_factor * rh_cutover_budget;
+}
+
 /*
  * Where writers follow each other without a gap, and their transactions last, a
  * short queueing never finds the moment at which the last of them has ended:
  * longer each time, but for what the pause needs for the rest.
  */
 static int
-longer_patience(int patience)
+longer_patience(const RhTransfer *t)
 {
-	return Max(rh_cutover_lock_timeout, Min(2 * patience, rh_cutover_budget / 4 * 3));
+	return Max(rh_cutover_lock_timeout, Min(2 * t->gate_patience, pause_budget(t) / 4 * 3));
 }
 
 /*
@@ -325,7 +333,7 @@ enter_gate(RhTransfer *t, instr_time *pause)
 		if (rh_gate_exclusive(t->spec->colocation_id, t->gates, t->ngates, t->gate_patience))
 			return true;
 		rh_transfer_note_pause(t, *pause);
-		t->gate_patience = longer_patience(t->gate_patience);
+		t->gate_patience = longer_patience(t);
 		rh_transfer_commit_xact();
 		MemoryContextSwitchTo(caller);
 		name_gate_holder(t);
@@ -338,18 +346,32 @@ enter_gate(RhTransfer *t, instr_time *pause)
  * ------------------------------------------------------------------------
  */
 
-/* Milliseconds of the pause's budget that are left, 1 at least. */
+/* Milliseconds of the pause's budget that are left, or 0. */
 static int
-budget_left(instr_time pause)
+budget_left(const RhTransfer *t, instr_time pause)
 {
-	return Max(1, rh_cutover_budget - (int) rh_elapsed_ms(pause));
+	return Max(0, pause_budget(t) - (int) rh_elapsed_ms(pause));
+}
+
+/*
+ * The pause was too short for the last rows.  A large transaction's come with its
+ * commit, and where another one follows at once, that is the only moment for a
+ * cutover: to try with the same budget again and again would never end.
+ */
+static void
+grow_budget(RhTransfer *t)
+{
+	rh_transfer_wait_for(t, psprintf("the last changes and locks of the source within %d ms (rehouse.cutover_budget)",
+									 pause_budget(t)));
+	t->budget_factor = Min(2 * t->budget_factor, MAX_BUDGET_FACTOR);
 }
 
 /* No writer is left on the source, and the last row is on the targets. */
 static bool
 drain_source(RhTransfer *t, instr_time pause)
 {
-	int			limit = Min(rh_cutover_lock_timeout, budget_left(pause));
+	int			limit = Max(1, Min(rh_cutover_lock_timeout, budget_left(t, pause)));
+	int			left;
 
 	if (t->ntables == 0)
 		return true;
@@ -364,7 +386,8 @@ drain_source(RhTransfer *t, instr_time pause)
 		return false;
 	rh_debug_point("transfer-cutover-locked");
 	rh_changes_send_marker(t);
-	if (!rh_changes_pump(t, budget_left(pause), true))
+	left = budget_left(t, pause);
+	if (left == 0 || !rh_changes_pump(t, left, true))
 		return false;
 	rh_debug_point("transfer-cutover-drained");
 	return true;
@@ -434,7 +457,7 @@ branch_ddl(RhTransfer *t, PGconn *branch, instr_time pause)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SET LOCAL lock_timeout = %d;\n", budget_left(pause));
+	appendStringInfo(&sql, "SET LOCAL lock_timeout = %d;\n", Max(1, budget_left(t, pause)));
 	for (int i = 0; i < t->spec->ntargets; i++)
 	{
 		if (t->nodes[t->target_node[i]].branch != branch)
@@ -571,7 +594,7 @@ attempt_cutover(RhTransfer *t)
 	MemoryContextSwitchTo(caller);
 	rh_transfer_note_pause(t, pause);
 	if (!done)
-		rh_transfer_wait_for(t, "the last changes and locks of the source within rehouse.cutover_budget");
+		grow_budget(t);
 	return done;
 }
 
@@ -586,6 +609,7 @@ rh_transfer_cutover(RhTransfer *t)
 
 	rh_transfer_phase(t, "cutover");
 	t->gate_patience = rh_cutover_lock_timeout;
+	t->budget_factor = 1;
 	while (!attempt_cutover(t))
 	{
 		long		wait = backoff_ms / 2 + pg_prng_uint32(&pg_global_prng_state) % backoff_ms;

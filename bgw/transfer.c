@@ -572,7 +572,7 @@ rh_transfer_init(void)
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("rehouse.cutover_budget",
 							"Longest pause for the writers of a bucket; a cutover that needs more is put off.",
-							NULL,
+							"After each attempt for which it was too short it is doubled, up to eight times its value.",
 							&rh_cutover_budget,
 							1000, 10, 60000,
 							PGC_SIGHUP,

@@ -132,6 +132,7 @@ typedef struct RhTransfer
 
 	struct RhApply *apply;		/* apply.c's */
 	int			gate_patience;	/* ms for which the cutover queues for the gate */
+	int			budget_factor;	/* of rehouse.cutover_budget, for the next attempt */
 	bool		stream_open;	/* START_REPLICATION has been sent */
 	XLogRecPtr	confirmed;		/* all targets are durable up to here */
 	XLogRecPtr	received;

@@ -163,6 +163,34 @@ $c->poll("SELECT current_setting('rehouse.cutover_budget') = '1s'");
 clean('after writers who have waited');
 $c->query($drop);
 
+# ---- a pause that was too short: the next one may take twice as long ----
+sub held_longer
+{
+	my ($ms) = @_;
+	$c->poll("SELECT rehouse.debug_waiting('transfer-cutover-locked')");
+	my $since = $c->query('SELECT clock_timestamp()');
+	$c->poll("SELECT clock_timestamp() > timestamptz '$since' + interval '$ms ms'");
+	$c->query("SELECT rehouse.debug_arm('transfer-cutover-begin', 'wait'), rehouse.debug_disarm('transfer-cutover-locked')");
+	$c->poll("SELECT waits_for = 'the last changes and locks of the source within $ms ms (rehouse.cutover_budget)' FROM rehouse.job_steps WHERE state = 'running'");
+	$c->poll("SELECT rehouse.debug_waiting('transfer-cutover-begin')");
+	return;
+}
+$c->query($tables);
+$c->query($_) for 'ALTER SYSTEM SET "rehouse.cutover_budget" = \'100ms\'', 'SELECT pg_reload_conf()';
+$c->poll("SELECT current_setting('rehouse.cutover_budget') = '100ms'");
+begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+$c->query("SELECT rehouse.debug_arm('transfer-cutover-locked', 'wait')");
+$c->query("SELECT rehouse.debug_disarm('transfer-stream-open')");
+held_longer(100);
+$c->query("SELECT rehouse.debug_arm('transfer-cutover-locked', 'wait'), rehouse.debug_disarm('transfer-cutover-begin')");
+held_longer(200);
+pass('an attempt that had no time left is over, and the next one has twice as much');
+$c->query($_) for 'ALTER SYSTEM RESET "rehouse.cutover_budget"', 'SELECT pg_reload_conf()';
+unlike(end('transfer-cutover-begin'), qr/ERROR/, 'until it is enough');
+is($c->query('SELECT count(*) FROM f'), '300', 'with all rows');
+clean('after short pauses');
+$c->query($drop);
+
 # a statement whose parallel workers start when the table has been distributed since it was planned
 $c->query($tables);
 begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
