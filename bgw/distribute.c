@@ -39,6 +39,7 @@
 #include "src/distribute_set.h"
 #include "src/partition.h"
 #include "src/rehouse.h"
+#include "src/replication.h"
 #include "src/require.h"
 #include "storage/lock.h"
 #include "utils/array.h"
@@ -192,6 +193,7 @@ say_what_comes(List *set)
 	{
 		RhSetTable *table = lfirst(lc);
 
+		rh_replication_warn_published(table->relid);
 		if (table->is_partition)
 			continue;
 		if (OidIsValid(table->along_with))

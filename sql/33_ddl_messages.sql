@@ -40,6 +40,40 @@ ANALYZE orders, kinds;
 VACUUM (ANALYZE) orders, kinds;
 RESET ROLE;
 SELECT t.shard_differences('orders');
+CREATE STATISTICS tt ON tenant, total FROM orders;
+INSERT INTO orders SELECT g, 10 FROM generate_series(2, 40) g;
+ANALYZE orders (total);
+ANALYZE orders;
+ALTER TABLE orders NO INHERIT kinds;
+ALTER TABLE orders INHERIT kinds;
+ALTER TABLE orders ATTACH PARTITION kinds DEFAULT;
+ALTER TABLE orders DETACH PARTITION kinds;
+
+-- rows of distributed tables are not in the coordinator's log, and what a subscription brings would be in its table alone
+CREATE TABLE plain (id int PRIMARY KEY);
+CREATE UNLOGGED TABLE swift (id int PRIMARY KEY);
+SELECT create_distributed_table('swift', 'id');
+CREATE PUBLICATION r33 FOR TABLE plain, kinds, orders;
+CREATE PUBLICATION r33_all FOR ALL TABLES;
+ALTER PUBLICATION r33 DROP TABLE orders;
+ALTER PUBLICATION r33 ADD TABLE orders;
+SELECT create_distributed_table('plain', 'id');
+DROP PUBLICATION r33, r33_all;
+CREATE TABLE incoming (id int PRIMARY KEY);
+SELECT t.exec_on_node(1, 'CREATE TABLE incoming (id int PRIMARY KEY); CREATE TABLE orders (tenant int); CREATE PUBLICATION one FOR TABLE incoming; CREATE PUBLICATION two FOR TABLE orders');
+SELECT format('CREATE SUBSCRIPTION r33_one CONNECTION %L PUBLICATION one WITH (create_slot = false, enabled = false)', t.conninfo(1)) AS one,
+       format('CREATE SUBSCRIPTION r33_two CONNECTION %L PUBLICATION two WITH (create_slot = false, enabled = false)', t.conninfo(1)) AS two \gset
+\set ECHO none
+:one;
+:two;
+\set ECHO all
+SELECT create_distributed_table('incoming', 'id');
+SELECT create_distributed_table_concurrently('incoming', 'id');
+SELECT create_reference_table('incoming');
+ALTER SUBSCRIPTION r33_one SET (slot_name = NONE);
+DROP SUBSCRIPTION r33_one;
+SELECT create_distributed_table('incoming', 'id');
+SELECT t.exec_on_node(1, 'DROP PUBLICATION one; DROP PUBLICATION two; DROP TABLE incoming, orders');
 
 -- an event trigger sees what it sees of any table
 CREATE FUNCTION seen() RETURNS event_trigger LANGUAGE plpgsql AS $$

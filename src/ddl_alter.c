@@ -428,6 +428,23 @@ sort_table_command(RhDdlTable *entry, AlterTableCmd *cmd)
 	}
 }
 
+/* A distributed table has no parent but a partitioned table, and partitions only if it is one. */
+static bool
+is_postgresqls_error(Oid relid, const AlterTableCmd *cmd)
+{
+	switch (cmd->subtype)
+	{
+		case AT_DropInherit:
+			return true;
+		case AT_AttachPartition:
+		case AT_DetachPartition:
+		case AT_DetachPartitionFinalize:
+			return !rh_is_partitioned(relid);
+		default:
+			return false;
+	}
+}
+
 /* Sort one part; returns the parts that the shell gets for it. */
 static List *
 sort_command(RhDdlTable *entry, AlterTableCmd *cmd)
@@ -440,6 +457,8 @@ sort_command(RhDdlTable *entry, AlterTableCmd *cmd)
 		return add_column(entry, cmd);
 	if (cmd->subtype == AT_AddInherit)
 		rh_ddl_refuse_inheritance(entry->relid);
+	if (is_postgresqls_error(entry->relid, cmd))
+		return list_make1(cmd);
 	if (cmd->subtype == AT_AddConstraint)
 		add_constraint(entry, cmd);
 	else if (!sort_column_command(entry, cmd) && !sort_trigger_command(entry, cmd) &&

@@ -57,6 +57,7 @@
 #include "src/partition.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
+#include "src/replication.h"
 #include "src/require.h"
 #include "src/shard_ddl.h"
 #include "src/shard_partition.h"
@@ -513,8 +514,6 @@ check_all(List *tables, const char *column, RhColocationRequest *request)
 		AttrNumber	key;
 
 		rh_distribute_check_table(rel, is_partition);
-		if (rel->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
-			rh_distribute_notice_logged(RelationGetRelid(rel));
 		key = rh_distribute_check_key(rel, column);
 		if (!is_partition)
 		{
@@ -594,6 +593,20 @@ copy_tables(List *tables)
 	return total;
 }
 
+/* What will be otherwise than the tables' owner may think. */
+static void
+say_what_changes(List *tables)
+{
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		if (get_rel_persistence(lfirst_oid(lc)) == RELPERSISTENCE_UNLOGGED)
+			rh_distribute_notice_logged(lfirst_oid(lc));
+		rh_replication_warn_published(lfirst_oid(lc));
+	}
+}
+
 void
 rh_distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 {
@@ -606,6 +619,7 @@ rh_distribute_table(Oid relid, const char *column, RhColocationRequest *request)
 	ListCell   *lc;
 
 	(void) check_all(tables, column, request);
+	say_what_changes(tables);
 	foreach(lc, tables)
 		rh_distribute_write_catalog(lfirst_oid(lc), group, get_attnum(lfirst_oid(lc), column),
 									RH_STATE_DISTRIBUTED);

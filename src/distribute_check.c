@@ -29,6 +29,7 @@
 #include "src/key.h"
 #include "src/partition.h"
 #include "src/rehouse.h"
+#include "src/replication.h"
 #include "src/require.h"
 #include "src/shard_ddl.h"
 #include "utils/acl.h"
@@ -232,6 +233,7 @@ rh_distribute_check_table(Relation rel, bool with_parent)
 					 errmsg("table \"%s\" is already distributed", RelationGetRelationName(rel))));
 	}
 	check_features(rel, with_parent);
+	rh_replication_check_subscribed(rel);
 	constraint = get_relation_constraint_oid(RelationGetRelid(rel), RH_HASH_CONSTRAINT, true);
 	if (OidIsValid(constraint))
 		refuse(rel, "table",

@@ -32,6 +32,7 @@
 #include "src/names.h"
 #include "src/partition.h"
 #include "src/rehouse.h"
+#include "src/shard_ddl.h"
 #include "src/shell_analyze.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -137,11 +138,18 @@ add_estimates(int32 node_id, const char *literals, double *rows, double *pages)
 	rh_stream_end(stream);
 }
 
+/* quiet: what would be a warning about each shard is one about the shell. */
 static void
-run_on_node(VacuumStmt *statement, int32 node_id, const char *sql)
+run_on_node(VacuumStmt *statement, int32 node_id, char *sql, bool quiet)
 {
 	PGconn	   *link;
 
+	if (!statement->is_vacuumcmd && quiet)
+	{
+		rh_shard_ddl_exec(rh_conn_get(node_id),
+						  list_make2("SET LOCAL client_min_messages = error", sql));
+		return;
+	}
 	if (!statement->is_vacuumcmd)
 	{
 		rh_conn_exec(rh_conn_get(node_id), RH_WRITE, sql);
@@ -259,11 +267,14 @@ maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 	for (int i = 0; i < count; i++)
 		nodes = list_append_unique_int(nodes, placements[i].node_id);
 	list_sort(nodes, list_int_cmp);
+
+	/* of some columns alone, extended statistics cannot be made */
 	foreach(lc, nodes)
 		run_on_node(statement, lfirst_int(lc),
 					psprintf("%s %s %s", statement->is_vacuumcmd ? "VACUUM" : "ANALYZE", options,
 							 shards_on_node(table->relid, placements, count, lfirst_int(lc),
-											columns, false)));
+											columns, false)),
+					relation->va_cols != NIL);
 	if (analyzes(statement))
 		update_statistics(table, relation->va_cols, nodes, placements, count);
 }

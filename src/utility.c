@@ -30,6 +30,7 @@
 #include "src/maintenance.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
+#include "src/replication.h"
 #include "src/set_constraints.h"
 #include "src/utility.h"
 #include "tcop/utility.h"
@@ -124,6 +125,10 @@ is_watched(Node *statement)
 		case T_GrantStmt:
 		case T_CreateStatsStmt:
 		case T_AlterStatsStmt:
+		case T_CreatePublicationStmt:
+		case T_AlterPublicationStmt:
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
 			return true;
 		case T_AlterExtensionStmt:
 			/* our own update finds a catalog that is not readable before it */
@@ -285,6 +290,11 @@ rh_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree
 	}
 	else if (IsA(statement, VacuumStmt))
 		run_maintenance(&call);
+	else if (rh_replication_is(statement))
+	{
+		run_next(&call);
+		rh_replication_check(statement);
+	}
 	else if (IsA(statement, ConstraintsSetStmt))
 	{
 		run_next(&call);
