@@ -23,6 +23,7 @@
 #include "shmem/map.h"
 #include "src/classify.h"
 #include "src/divide.h"
+#include "src/find_first.h"
 #include "src/merge.h"
 #include "src/multi_dml.h"
 #include "src/sendable.h"
@@ -133,6 +134,9 @@ rh_merge_plan(Query *parse, const char *query_string, int cursor_options,
 	rh_classify_check_key_change(parse, NULL);
 	if (target->securityQuals != NIL || parse->withCheckOptions != NIL)
 		refuse(parse, "row-level security applies");
+
+	if (rh_find_compares_addresses(parse, &table, false))
+		refuse(parse, "rows of different shards have the same addresses");
 
 	/* a source that reads no table is no work for every bucket */
 	if (on_every_bucket)

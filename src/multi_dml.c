@@ -20,6 +20,7 @@
 #include "src/classify.h"
 #include "src/copart.h"
 #include "src/divide.h"
+#include "src/find_first.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
 #include "src/lift.h"
@@ -126,16 +127,55 @@ refuse(Query *query, const char *reason)
 					query->commandType == CMD_UPDATE ? "UPDATE" : "DELETE",
 					get_rel_name(rte->relid)),
 			 errdetail("The statement cannot run on each shard by itself: %s.", reason),
-			 errhint("Join its tables on their distribution columns, use sub-selects that do not refer to the changed rows, or tie it to one value of the distribution column.")));
+			 errhint("Join its tables on their distribution columns, or tie it to one value of the distribution column.")));
+}
+
+static void
+check_addresses(Query *query, const RhTable *table, bool by_bucket)
+{
+	if (rh_find_compares_addresses(query, table, by_bucket))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot find rows of distributed table \"%s\" by \"ctid\" alone",
+						get_rel_name(table->relid)),
+				 errdetail("Rows of different shards have the same addresses."),
+				 errhint("Use the primary key, or compare \"%s\" as well.",
+						 get_attname(table->relid, table->key_attnum, false))));
+}
+
+/* Every bucket runs the statement, once its sub-selects are done; NULL, with a reason: it cannot. */
+static PlannedStmt *
+plan_every_bucket(Query *parse, const RhTable *table, int cursor_options, const char **reason)
+{
+	RhLift		lift = {.query = parse};
+	RhCopart	copart;
+	RhShipment	shipment;
+	bool		as_it_stands = rh_copart_rows(parse, &copart);
+
+	if (!as_it_stands)
+	{
+		*reason = copart.reason;
+		rh_lift_subselects(parse, &lift);
+		if (lift.values == NULL || !rh_copart_rows(lift.query, &copart))
+			return NULL;
+	}
+	check_addresses(parse, table, as_it_stands);
+	if (!rh_ship_query(lift.query, &shipment))
+	{
+		*reason = shipment.reason;
+		return NULL;
+	}
+	return make_plan(lift.query, &shipment, table, cursor_options, &lift);
 }
 
 PlannedStmt *
 rh_multi_dml_plan(Query *parse, int cursor_options, ParamListInfo bound_params)
 {
 	RangeTblEntry *target = rt_fetch(parse->resultRelation, parse->rtable);
-	RhCopart	copart;
-	RhShipment	shipment;
-	RhLift		lift = {0};
+	const char *reason;
+	const char *other_reason;
+	PlannedStmt *stmt;
+	Query	   *found;
 	RhTable		table;
 
 	if (!rh_map_table(target->relid, &table))
@@ -143,29 +183,21 @@ rh_multi_dml_plan(Query *parse, int cursor_options, ParamListInfo bound_params)
 	rh_classify_check_key_change(parse, NULL);
 	if (has_row_security(parse))
 		refuse(parse, "row-level security or a check option applies");
-	lift.query = parse;
-	if (!rh_copart_rows(parse, &copart))
-	{
-		const char *reason = copart.reason;
-		const char *other_reason;
-		PlannedStmt *stmt;
-
-		rh_lift_subselects(parse, &lift);
-		if (lift.values == NULL || !rh_copart_rows(lift.query, &copart))
-		{
-			stmt = rh_divide_plan(parse, &table, NULL, cursor_options, bound_params,
-								  &other_reason);
-			if (stmt == NULL)
-				refuse(parse, reason);
-			return stmt;
-		}
-		parse = lift.query;
-	}
-	if (!rh_ship_query(parse, &shipment))
-		refuse(parse, shipment.reason);
 	if (!rh_router_can_return(parse))
 		refuse(parse, "it returns rows of an anonymous type");
-	return make_plan(parse, &shipment, &table, cursor_options, &lift);
+	stmt = plan_every_bucket(parse, &table, cursor_options, &reason);
+	if (stmt != NULL)
+		return stmt;
+	check_addresses(parse, &table, false);
+	stmt = rh_divide_plan(parse, &table, NULL, cursor_options, bound_params, &other_reason);
+	if (stmt != NULL)
+		return stmt;
+	found = rh_find_first(parse, &table, &reason);
+	if (found != NULL)
+		stmt = rh_divide_plan(found, &table, NULL, cursor_options, bound_params, &reason);
+	if (stmt == NULL)
+		refuse(parse, reason);
+	return stmt;
 }
 
 /*
