@@ -6,7 +6,10 @@
 # one after the other, and the floor: that number times one bare round trip of libpq with a prepared
 # statement, measured in the same run.
 #
-# case.pl [--scale F] [--rounds N] [--orders N]       scale 1 is full: 2 M orders, 4 M line items
+# case.pl [--scale F] [--rounds N] [--orders N] [--sockets]
+#
+# scale 1 is full: 2 M orders, 4 M line items; --sockets: the workers, which are on the coordinator's
+# machine, are named by the directory of their Unix sockets, and so is the floor's server.
 
 use strict;
 use warnings;
@@ -15,15 +18,23 @@ use Time::HiRes 'time';
 use RehouseCluster;
 use Tailspin;
 
-my ($scale, $rounds, $orders) = (0.05, 5, 2000);
-GetOptions('scale=f' => \$scale, 'rounds=i' => \$rounds, 'orders=i' => \$orders) or exit 2;
+my ($scale, $rounds, $orders, $sockets) = (0.05, 5, 2000, 0);
+GetOptions('scale=f' => \$scale, 'rounds=i' => \$rounds, 'orders=i' => \$orders, 'sockets!' => \$sockets) or exit 2;
 my $work = $ENV{REHOUSE_WORK};
 $ENV{REHOUSE_TEMPLATE} = "$work/template";
 RehouseServer::make_template($ENV{REHOUSE_TEMPLATE}) unless -d $ENV{REHOUSE_TEMPLATE};
 
 my %conf = (shared_buffers => '256MB', max_parallel_workers_per_gather => 2);
-my $cluster = RehouseCluster->new(workers => 2, coordinator => {%conf}, worker => {%conf})->add_nodes;
+my $host = $RehouseServer::HOST;
+if ($sockets)
+{
+	$conf{unix_socket_directories} = $host = $work;
+	open my $hba, '>>', "$ENV{REHOUSE_TEMPLATE}/pg_hba.conf" or die;
+	print $hba "local all all trust\nlocal replication all trust\n";
+}
+my $cluster = RehouseCluster->new(workers => 2, coordinator => {%conf}, worker => {%conf});
 my $coordinator = $cluster->coordinator;
+$coordinator->query("SELECT citus_add_node('$host', " . $_->port . ')') for $cluster->workers;
 my $plain = $cluster->add_worker({%conf});
 for my $server ($coordinator, $plain)
 {
@@ -115,7 +126,7 @@ sub bare_round_trip
 	my @times;
 	for (1 .. 3)
 	{
-		my $out = `'$RehouseServer::BIN/pgbench' -n -M prepared -t 5000 -f '$work/bare.sql' -h 127.0.0.1 -p @{[$plain->port]} -U postgres app 2>&1`;
+		my $out = `'$RehouseServer::BIN/pgbench' -n -M prepared -t 5000 -f '$work/bare.sql' -h '$host' -p @{[$plain->port]} -U postgres app 2>&1`;
 		die $out unless $out =~ /latency average = ([\d.]+) ms/ && $out !~ /aborted|ERROR/;
 		push @times, $1 * 1000;
 	}

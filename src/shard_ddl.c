@@ -200,7 +200,23 @@ append_column(StringInfo buf, Relation shell, Form_pg_attribute attribute)
 		appendStringInfoString(buf, " NOT NULL");
 }
 
-/* The safety net: a row that reaches the wrong shard is refused by the worker. */
+/*
+ * The hashes of a bucket as a literal of int4range; one with the highest hash has no end, since
+ * the range's canonical form names the integer after its last.
+ */
+static char *
+range_literal(const RhPlacement *bucket)
+{
+	if (bucket->hash_max == PG_INT32_MAX)
+		return psprintf("[%d,)", bucket->hash_min);
+	return psprintf("[%d,%d]", bucket->hash_min, bucket->hash_max);
+}
+
+/*
+ * The safety net: a row that reaches the wrong shard is refused by the worker.  It is prepared
+ * anew by each statement that writes, in a time that grows with the expression: so the hash is
+ * called once, and compared with a range.
+ */
 static void
 append_hash_constraint(StringInfo buf, Relation shell, const RhPlacement *bucket)
 {
@@ -214,9 +230,9 @@ append_hash_constraint(StringInfo buf, Relation shell, const RhPlacement *bucket
 		return;
 	key = TupleDescAttr(shell->rd_att, table.key_attnum - 1);
 	column = quote_identifier(NameStr(key->attname));
-	appendStringInfo(buf, ",\n    CONSTRAINT %s CHECK (%s IS NOT NULL AND %s BETWEEN %d AND %d)",
-					 RH_HASH_CONSTRAINT, column, rh_key_hash_sql(key->atttypid, column),
-					 bucket->hash_min, bucket->hash_max);
+	appendStringInfo(buf, ",\n    CONSTRAINT %s CHECK (%s IS NOT NULL AND '%s'::pg_catalog.int4range @> %s)",
+					 RH_HASH_CONSTRAINT, column, range_literal(bucket),
+					 rh_key_hash_sql(key->atttypid, column));
 }
 
 /* A reloptions array as "name=value, .." with values quoted; prefix goes before names. */

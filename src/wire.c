@@ -36,9 +36,13 @@
 /* A node that has more to do than so many statements is waited for asleep. */
 #define POLL_FOR_MOST 4
 
-/* After polling in vain so many waits sleep at once, twice as many each time. */
-#define POLL_PENALTY_FIRST 1
-#define POLL_PENALTY_LAST 1024
+/*
+ * After polling in vain so many waits sleep at once, more each time; polling that
+ * paid halves the number.  So it is given up where a third of it is in vain.
+ */
+#define POLL_PENALTY_LEAST 1
+#define POLL_PENALTY_FACTOR 4
+#define POLL_PENALTY_MOST 1024
 
 /* A buffer that a large value has made longer than this is given back after it. */
 #define KEPT_BUFFER (1024 * 1024)
@@ -445,9 +449,8 @@ poll_socket(RhWire *wire)
 {
 	instr_time	start;
 	instr_time	now;
-	int			n;
-
 	uint64		limit = (uint64) rh_wire_poll_time * Min(wire->poll_for, POLL_FOR_MOST);
+	int			n;
 
 	if (limit == 0)
 		return 0;
@@ -462,15 +465,15 @@ poll_socket(RhWire *wire)
 		n = receive_some(wire);
 		if (n != 0)
 		{
-			wire->poll_penalty = 0;
+			wire->poll_penalty /= 2;
 			return n;
 		}
 		sched_yield();
 		INSTR_TIME_SET_CURRENT(now);
 		INSTR_TIME_SUBTRACT(now, start);
 	} while (INSTR_TIME_GET_MICROSEC(now) < limit);
-	wire->poll_penalty = wire->poll_penalty == 0 ? POLL_PENALTY_FIRST :
-		Min(wire->poll_penalty * 2, POLL_PENALTY_LAST);
+	wire->poll_penalty = Max(POLL_PENALTY_LEAST, wire->poll_penalty * POLL_PENALTY_FACTOR);
+	wire->poll_penalty = Min(wire->poll_penalty, POLL_PENALTY_MOST);
 	wire->poll_skip = wire->poll_penalty;
 	return 0;
 }

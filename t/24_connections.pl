@@ -148,5 +148,38 @@ is($p->query("EXECUTE q($_)"), $p->query("SELECT n FROM items WHERE k = $_"), "k
 $p->query('DISCARD ALL');
 is($p->query("SELECT n FROM items WHERE k = $k1"), '10', 'after DISCARD ALL');
 
+# a node on the coordinator's own machine, named by the directory of its Unix socket
+my $dir = $cluster->dir;
+my $near = $cluster->add_worker({ unix_socket_directories => $dir });
+$near->query('CREATE ROLE app LOGIN');
+$near->stop;
+open my $hba, '>>', $near->datadir . '/pg_hba.conf' or die;
+print $hba "local all all trust\nlocal replication all trust\n";
+close $hba;
+$near->start;
+my ($there, $back) = map { "'" . join("', ", @$_) } [ $cluster->worker(1)->host, $cluster->worker(1)->port ], [ $dir, $near->port ];
+$p->query('SET rehouse.auto_rebalance = off');
+$p->query("SELECT citus_add_node($back)");
+$p->query("SELECT citus_move_shard_placement(get_shard_id_for_distribution_column('items', $k1), $there, $back)");
+is($s->query("SELECT n FROM items WHERE k = $k1"), '10', 'a shard goes to a node that is reached by its socket');
+is($near->query(q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'rehouse %' AND client_addr IS NOT NULL}), '0', 'by nothing else');
+$blocker = $c->session;
+$blocker->query("BEGIN; UPDATE items SET n = n + 1 WHERE k = $k1");
+$s->send("UPDATE items SET n = n + 100 WHERE k = $k1");
+$near->poll(q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'});
+$c->query('SELECT pg_cancel_backend(' . $s->backend_pid . ')');
+($rows, $messages) = $s->finish;
+like($messages, qr/57014: canceling statement due to user request/, 'cancelled');
+$near->poll($idle);
+$blocker->query('ROLLBACK');
+$near->stop('immediate');
+($rows, $messages) = $s->try("SELECT n FROM items WHERE k = $k1");
+like($messages, qr/0800[16]: .*"\Q$dir\E:\d+"/, 'it is named when it is down');
+$near->start;
+is($s->query("SELECT n FROM items WHERE k = $k1"), '10', 'and it is back');
+$p->query("SELECT citus_move_shard_placement(get_shard_id_for_distribution_column('items', $k1), $back, $there)");
+$p->query("SELECT citus_remove_node($back)");
+is($s->query("SELECT n FROM items WHERE k = $k1"), '10', 'the shard comes back');
+
 $c->poll('SELECT count(*) = 0 FROM t.leftovers()');
 done_testing();

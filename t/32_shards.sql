@@ -1,6 +1,6 @@
 -- What arrives on the shards: names, columns, defaults, constraints, indexes,
 -- triggers, storage, ownership, privileges, and what they depend on.
-SELECT plan(46);
+SELECT plan(48);
 SELECT t.add_nodes(1, 2);
 
 -- a value of a query about the first shard of a table, asked on its node: SHARD is its name as a literal
@@ -126,8 +126,12 @@ SELECT throws_ok('INSERT INTO sorts (k, num, pos) VALUES (1002, -1, 5)', '23514'
 -- the safety net
 SELECT throws_like(format('SELECT t.exec_on_node(%s, %L)', t.number_of(b.node_id),
                           format('INSERT INTO s1_%s.t SELECT g, 0 FROM generate_series(1, 100) g', b.bucket_id)),
-                   '%rehouse_hash_range%', 'a shard refuses a row of another bucket')
-  FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id) WHERE h.relation = 's1.t'::regclass ORDER BY hash_min LIMIT 1;
+                   '%rehouse_hash_range%', 'a shard refuses a row of another bucket: hashes up to ' || b.hash_max)
+  FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id)
+ WHERE h.relation = 's1.t'::regclass AND (b.hash_min = -2147483648 OR b.hash_max = 2147483647) ORDER BY b.hash_min;
+SELECT throws_like(format('SELECT t.exec_on_node(%s, %L)', t.number_of(b.node_id), format('INSERT INTO s1_%s.t VALUES (NULL, 0)', b.bucket_id)),
+                   '%rehouse_hash_range%', 'and one without a key')
+  FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id) WHERE h.relation = 's1.t'::regclass ORDER BY b.hash_min LIMIT 1;
 
 -- ownership and privileges
 CREATE ROLE owner_32 LOGIN; CREATE ROLE reader_32 LOGIN; CREATE ROLE "Colum Reader 32" LOGIN;
