@@ -72,56 +72,46 @@ plan_args(FunctionCallInfo fcinfo)
 	return rh_json_end(&json);
 }
 
-typedef struct ShardRows
-{
-	ReturnSetInfo *rsinfo;
-	const RhBalanceMove *move;
-	int64		bytes;
-} ShardRows;
-
-/* A row per shard of a bucket that is to be moved. */
+/* A row of the plan, as the query gives it. */
 static void
 put_shard(HeapTuple row, TupleDesc desc, void *arg)
 {
-	ShardRows  *rows = arg;
+	ReturnSetInfo *rsinfo = arg;
 	Datum		values[7];
-	bool		nulls[7] = {false};
+	bool		nulls[7];
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 7; i++)
 		values[i] = SPI_getbinval(row, desc, i + 1, &nulls[i]);
-	values[2] = Int64GetDatum(rows->bytes);
-	for (int i = 3; i < 7; i++)
-		values[i] = SPI_getbinval(row, desc, i, &nulls[i]);
-	tuplestore_putvalues(rows->rsinfo->setResult, rows->rsinfo->setDesc, values, nulls);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+/* A row for each shard of the buckets that are to be moved, with that shard's own size. */
 static void
-put_move(ReturnSetInfo *rsinfo, const RhBalanceMove *move, int64 bytes)
+put_moves(ReturnSetInfo *rsinfo, const RhBalancePlan *plan)
 {
-	Oid			types[] = {INT8OID, INT4OID, INT4OID};
-	Datum		values[] = {
-		Int64GetDatum(move->bucket_id),
-		Int32GetDatum(move->source_node),
-		Int32GetDatum(move->target_node)
-	};
-	ShardRows	rows = {rsinfo, move, bytes};
+	Oid			types[] = {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID};
+	Datum	   *buckets = palloc(Max(plan->nmoves, 1) * sizeof(Datum));
+	Datum	   *sources = palloc(Max(plan->nmoves, 1) * sizeof(Datum));
+	Datum	   *targets = palloc(Max(plan->nmoves, 1) * sizeof(Datum));
+	Datum		values[3];
 
-	rh_catalog_each("SELECT s.relation::regclass, s.shard_id, a.node_name, a.node_port, "
-					"b.node_name, b.node_port FROM rehouse.shards s, rehouse.nodes a, rehouse.nodes b "
-					"WHERE s.bucket_id = $1 AND a.node_id = $2 AND b.node_id = $3 "
-					"ORDER BY s.shard_id", 3, types, values, NULL, put_shard, &rows);
-}
-
-/* The measured size of a bucket. */
-static int64
-bucket_bytes(const RhPlanInput *input, uint32 bucket_id)
-{
-	for (int i = 0; i < input->nbuckets; i++)
+	for (int i = 0; i < plan->nmoves; i++)
 	{
-		if (input->buckets[i].balance.bucket_id == bucket_id)
-			return Max(input->buckets[i].bytes, 0);
+		buckets[i] = Int64GetDatum(plan->moves[i].bucket_id);
+		sources[i] = Int32GetDatum(plan->moves[i].source_node);
+		targets[i] = Int32GetDatum(plan->moves[i].target_node);
 	}
-	return 0;
+	values[0] = PointerGetDatum(construct_array(buckets, plan->nmoves, INT8OID, 8, true, TYPALIGN_DOUBLE));
+	values[1] = PointerGetDatum(construct_array(sources, plan->nmoves, INT4OID, 4, true, TYPALIGN_INT));
+	values[2] = PointerGetDatum(construct_array(targets, plan->nmoves, INT4OID, 4, true, TYPALIGN_INT));
+	rh_catalog_each("WITH moves AS (SELECT * FROM ROWS FROM (pg_catalog.unnest($1), "
+					"pg_catalog.unnest($2), pg_catalog.unnest($3)) WITH ORDINALITY m (bucket_id, source, target, n)) "
+					"SELECT s.relation::regclass, s.shard_id, COALESCE(z.total_size, 0), a.node_name, a.node_port, "
+					"b.node_name, b.node_port FROM moves m JOIN rehouse.shards s USING (bucket_id) "
+					"JOIN rehouse.nodes a ON a.node_id = m.source "
+					"JOIN rehouse.nodes b ON b.node_id = m.target "
+					"LEFT JOIN rehouse.shard_sizes() z ON z.shard_id = s.shard_id AND z.node_id = m.source "
+					"ORDER BY m.n, s.shard_id", 3, types, values, NULL, put_shard, rsinfo);
 }
 
 /* Nodes are asked as the extension's owner, as whom a rebalance runs. */
@@ -137,7 +127,7 @@ measure_as_owner(RhPlanInput *input)
 	SetUserIdAndSecContext(saved_user, saved_context);
 }
 
-/* SQL: get_rebalance_table_shards_plan(..); sizes are of a whole shard group. */
+/* SQL: get_rebalance_table_shards_plan(..) */
 Datum
 rh_rebalance_plan_function(PG_FUNCTION_ARGS)
 {
@@ -151,8 +141,8 @@ rh_rebalance_plan_function(PG_FUNCTION_ARGS)
 	rh_plan_read(&input);
 	measure_as_owner(&input);
 	plan = rh_plan_decide(&input);
-	for (int i = 0; i < plan.nmoves; i++)
-		put_move(rsinfo, &plan.moves[i], bucket_bytes(&input, plan.moves[i].bucket_id));
+	if (plan.nmoves > 0)
+		put_moves(rsinfo, &plan);
 	return (Datum) 0;
 }
 

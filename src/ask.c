@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "src/ask.h"
 #include "src/conn_internal.h"
+#include "src/rehouse.h"
 
 static void
 fail(RhAsk *ask, const char *reason)
@@ -45,9 +46,10 @@ connect_for(RhAsk *ask)
 
 	ask->link = rh_link_try_open(GetUserNameFromId(GetUserId(), false), ask->node.host,
 								 ask->node.port, ask->node.database, NULL, &failure);
-	if (ask->link == NULL)
+	ask->unreachable = ask->link == NULL;
+	if (ask->unreachable)
 		fail(ask, psprintf("could not connect: %s", failure));
-	else
+	else if (ask->node.node_id != RH_COORDINATOR_NODE)
 		rh_link_check_owner(ask->link);
 }
 

@@ -16,10 +16,11 @@ typedef struct RhAsk
 {
 	RhNode		node;
 	PGconn	   *link;			/* NULL: not connected */
+	bool		unreachable;	/* no connection could be made */
 	bool		under_way;		/* sent, and not collected yet */
 	bool		success;
-	char	   *result;			/* the first value of the last result's first row (NULL: a null),
-								 * the command's tag, or the error */
+	char	   *result;			/* the last result's value (NULL: a null), the command's tag, or
+								 * the error; a result of several values is one */
 } RhAsk;
 
 /*

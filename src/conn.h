@@ -30,6 +30,7 @@
 #include "postgres.h"
 #include "libpq-fe.h"
 #include "lib/stringinfo.h"
+#include "shmem/map.h"
 
 typedef struct RhConn RhConn;	/* one connection, in a transaction or not */
 typedef struct RhStream RhStream;	/* one statement's rows under way */
@@ -137,6 +138,9 @@ extern const char *rh_conn_node_name(RhConn *conn);
  * of the coordinator across these waits without need.
  * ------------------------------------------------------------------------
  */
+
+/* The address of our own server: where citus_set_coordinator_host says, or a guess. */
+extern void rh_link_coordinator(RhNode *node);
 
 /*
  * Connect to a host as the current user.  extra is NULL or further conninfo

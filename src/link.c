@@ -341,23 +341,26 @@ listen_address(void)
  * Our own server: where citus_set_coordinator_host says, else by its first
  * Unix socket, else by the address that it listens on.
  */
-static PGconn *
-open_coordinator(const char *extra)
+void
+rh_link_coordinator(RhNode *node)
 {
 	char	   *host = rh_catalog_text("SELECT coordinator_host FROM rehouse.cluster", 0, NULL, NULL);
 	bool		isnull;
-	int			port = PostPortNumber;
 	List	   *directories;
 
+	memset(node, 0, sizeof(*node));
+	node->node_id = RH_COORDINATOR_NODE;
+	node->port = PostPortNumber;
 	if (host != NULL)
-		port = (int) rh_catalog_int8("SELECT coordinator_port FROM rehouse.cluster", 0, NULL, NULL,
-									 &isnull);
+		node->port = (int) rh_catalog_int8("SELECT coordinator_port FROM rehouse.cluster", 0, NULL,
+										   NULL, &isnull);
 	else if (SplitDirectoriesString(pstrdup(Unix_socket_directories), ',', &directories) &&
 			 directories != NIL)
 		host = linitial(directories);
 	else
 		host = listen_address();
-	return rh_link_open(host, port, get_database_name(MyDatabaseId), extra);
+	strlcpy(node->host, host, sizeof(node->host));
+	strlcpy(node->database, get_database_name(MyDatabaseId), sizeof(node->database));
 }
 
 PGconn *
@@ -367,7 +370,10 @@ rh_link_open_node(int32 node_id, const char *extra)
 	PGconn	   *pg;
 
 	if (node_id == RH_COORDINATOR_NODE)
-		return open_coordinator(extra);
+	{
+		rh_link_coordinator(&node);
+		return rh_link_open(node.host, node.port, node.database, extra);
+	}
 	if (!rh_map_node(node_id, &node))
 		elog(ERROR, "node %d is not in the map", node_id);
 	pg = rh_link_open(node.host, node.port, node.database, extra);

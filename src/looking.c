@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
 #include "shmem/map.h"
@@ -21,11 +22,15 @@
 #include "src/require.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(rh_get_shard_id);
 PG_FUNCTION_INFO_V1(rh_column_var_text);
 PG_FUNCTION_INFO_V1(rh_column_to_column_name);
 PG_FUNCTION_INFO_V1(rh_shard_schema_sql);
+PG_FUNCTION_INFO_V1(rh_worker_hash);
+PG_FUNCTION_INFO_V1(rh_add_local_table);
+PG_FUNCTION_INFO_V1(rh_refuse_catalog_change);
 
 /* ------------------------------------------------------------------------
  * The shard of a value
@@ -156,4 +161,52 @@ rh_shard_schema_sql(PG_FUNCTION_ARGS)
 	rh_shard_schema(schema, text_to_cstring(PG_GETARG_TEXT_PP(0)), (uint32) PG_GETARG_INT64(1),
 					PG_GETARG_INT32(2));
 	PG_RETURN_TEXT_P(cstring_to_text(schema));
+}
+
+/* ------------------------------------------------------------------------
+ * What documented scripts call besides
+ * ------------------------------------------------------------------------
+ */
+
+/* worker_hash(value "any"): that of a distribution column of the value's type */
+Datum
+rh_worker_hash(PG_FUNCTION_ARGS)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
+	Datum		value = PG_GETARG_DATUM(0);
+
+	if (type == UNKNOWNOID)
+	{
+		value = CStringGetTextDatum(DatumGetCString(value));
+		type = TEXTOID;
+	}
+	rh_key_check(type, get_typcollation(type), "value");
+	PG_RETURN_INT32((int32) rh_key_hash(type, get_typcollation(type), value));
+}
+
+/* citus_add_local_table_to_metadata(table_name regclass, cascade_via_foreign_keys boolean) */
+Datum
+rh_add_local_table(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+
+	rh_require_relation(relid);
+	ereport(NOTICE,
+			(errmsg("table \"%s\" stays as it is", get_rel_name(relid)),
+			 errdetail("Local tables are used together with distributed and reference tables, in joins and foreign keys, without having been added to a catalog.")));
+	PG_RETURN_VOID();
+}
+
+/* The trigger of views that are tables elsewhere; its argument says what to do instead. */
+Datum
+rh_refuse_catalog_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "not called as a trigger");
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("view \"%s\" cannot be changed", RelationGetRelationName(trigger->tg_relation)),
+			 errhint("%s", trigger->tg_trigger->tgargs[0])));
 }

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * node_commands.c
- *	  Asking nodes: run_command_on_workers, connection checks, and finishing
- *	  prepared transactions.
+ *	  Asking nodes: run_command_on_workers and _on_all_nodes, connection checks, and
+ *	  finishing prepared transactions.
  *
  * All on private connections as the current user, outside of the transaction.
  *
@@ -24,6 +24,7 @@
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(rh_run_command_on_workers);
+PG_FUNCTION_INFO_V1(rh_run_command_on_all_nodes);
 PG_FUNCTION_INFO_V1(rh_check_connection_to_node);
 PG_FUNCTION_INFO_V1(rh_check_cluster_node_health);
 PG_FUNCTION_INFO_V1(rh_recover_prepared_transactions);
@@ -43,6 +44,23 @@ active_nodes(RhAsk **asks)
 	return active;
 }
 
+/* A command on all of them, at the same time or one after the other. */
+static void
+ask_nodes(RhAsk *asks, int count, const char *sql, bool parallel)
+{
+	for (int i = 0; i < count; i++)
+	{
+		rh_ask_send(&asks[i], sql);
+		if (!parallel)
+			rh_ask_collect(&asks[i]);
+	}
+	for (int i = 0; i < count; i++)
+	{
+		rh_ask_collect(&asks[i]);
+		rh_ask_close(&asks[i]);
+	}
+}
+
 Datum
 rh_run_command_on_workers(PG_FUNCTION_ARGS)
 {
@@ -55,20 +73,13 @@ rh_run_command_on_workers(PG_FUNCTION_ARGS)
 	rh_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	count = active_nodes(&asks);
-	for (int i = 0; i < count; i++)
-	{
-		rh_ask_send(&asks[i], sql);
-		if (!parallel)
-			rh_ask_collect(&asks[i]);
-	}
+	ask_nodes(asks, count, sql, parallel);
 	for (int i = 0; i < count; i++)
 	{
 		RhAsk	   *ask = &asks[i];
 		Datum		values[4];
 		bool		nulls[4] = {false, false, false, false};
 
-		rh_ask_collect(ask);
-		rh_ask_close(ask);
 		values[0] = CStringGetTextDatum(ask->node.host);
 		values[1] = Int32GetDatum(ask->node.port);
 		values[2] = BoolGetDatum(ask->success);
@@ -76,6 +87,44 @@ rh_run_command_on_workers(PG_FUNCTION_ARGS)
 			nulls[3] = true;
 		else
 			values[3] = CStringGetTextDatum(ask->result);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* run_command_on_all_nodes(command, parallel, give_warning_for_connection_errors) */
+Datum
+rh_run_command_on_all_nodes(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		warn = PG_GETARG_BOOL(2);
+	RhAsk	   *workers;
+	RhAsk	   *asks;
+	int			count;
+
+	rh_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	count = active_nodes(&workers) + 1;
+	asks = palloc0(count * sizeof(RhAsk));
+	rh_link_coordinator(&asks[0].node);
+	memcpy(&asks[1], workers, (count - 1) * sizeof(RhAsk));
+	ask_nodes(asks, count, text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_BOOL(1));
+	for (int i = 0; i < count; i++)
+	{
+		RhAsk	   *ask = &asks[i];
+		Datum		values[3] = {Int32GetDatum(ask->node.node_id), BoolGetDatum(ask->success)};
+		bool		nulls[3] = {false, false, ask->result == NULL};
+
+		if (warn && ask->unreachable)
+		{
+			ereport(WARNING,
+					(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+					 errmsg("node \"%s:%d\" was left out: %s", ask->node.host, ask->node.port,
+							ask->result)));
+			continue;
+		}
+		if (ask->result != NULL)
+			values[2] = CStringGetTextDatum(ask->result);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

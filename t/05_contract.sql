@@ -59,6 +59,32 @@ INSERT INTO contract VALUES
 ('citus_version', '', 'text', 'all'),
 ('citus_stat_statements_reset', '', 'void', 'granted'),
 ('citus_stat_tenants_reset', '', 'void', 'granted'),
+-- what runbooks call besides
+('master_add_inactive_node', $$nodename text, nodeport integer, groupid integer DEFAULT '-1'::integer, noderole noderole DEFAULT 'primary'::noderole, nodecluster name DEFAULT 'default'::name$$, 'integer', 'granted'),
+('master_activate_node', 'nodename text, nodeport integer', 'integer', 'granted'),
+('master_disable_node', 'nodename text, nodeport integer', 'void', 'granted'),
+('master_remove_node', 'nodename text, nodeport integer', 'void', 'granted'),
+('master_update_node', 'node_id integer, new_node_name text, new_node_port integer, force boolean DEFAULT false, lock_cooldown integer DEFAULT 10000', 'void', 'granted'),
+('master_set_node_property', 'nodename text, nodeport integer, property text, value boolean', 'void', 'granted'),
+('master_drain_node', $$nodename text, nodeport integer, shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto'::citus.shard_transfer_mode, rebalance_strategy name DEFAULT NULL::name$$, 'void', 'granted'),
+('master_move_shard_placement', $$shard_id bigint, source_node_name text, source_node_port integer, target_node_name text, target_node_port integer, shard_transfer_mode citus.shard_transfer_mode DEFAULT 'auto'::citus.shard_transfer_mode$$, 'void', 'granted'),
+('run_command_on_all_nodes', 'command text, parallel boolean DEFAULT true, give_warning_for_connection_errors boolean DEFAULT false, OUT nodeid integer, OUT success boolean, OUT result text', 'SETOF record', 'granted'),
+('run_command_on_placements', 'table_name regclass, command text, parallel boolean DEFAULT true, OUT nodename text, OUT nodeport integer, OUT shardid bigint, OUT success boolean, OUT result text', 'SETOF record', 'all'),
+('run_command_on_colocated_placements', 'table_name1 regclass, table_name2 regclass, command text, parallel boolean DEFAULT true, OUT nodename text, OUT nodeport integer, OUT shardid1 bigint, OUT shardid2 bigint, OUT success boolean, OUT result text', 'SETOF record', 'all'),
+('citus_create_restore_point', 'name text', 'pg_lsn', 'granted'),
+('citus_is_coordinator', '', 'boolean', 'all'),
+('citus_nodename_for_nodeid', 'nodeid integer', 'text', 'all'),
+('citus_nodeport_for_nodeid', 'nodeid integer', 'integer', 'all'),
+('citus_remote_connection_stats', 'OUT hostname text, OUT port integer, OUT database_name text, OUT connection_count_to_node bigint', 'SETOF record', 'all'),
+('shard_name', 'object_name regclass, shard_id bigint', 'text', 'all'),
+('worker_hash', 'value "any"', 'integer', 'all'),
+('citus_cleanup_orphaned_resources', '', NULL, 'granted'),
+('citus_cleanup_orphaned_shards', '', NULL, 'granted'),
+('citus_add_local_table_to_metadata', 'table_name regclass, cascade_via_foreign_keys boolean DEFAULT false', 'void', 'all'),
+('remove_local_tables_from_metadata', '', 'void', 'all'),
+('create_time_partitions', 'table_name regclass, partition_interval interval, end_at timestamp with time zone, start_from timestamp with time zone DEFAULT now()', 'boolean', 'all'),
+('get_missing_time_partition_ranges', 'table_name regclass, partition_interval interval, to_date timestamp with time zone, start_from timestamp with time zone DEFAULT now()', 'TABLE(partition_name text, range_from_value text, range_to_value text)', 'all'),
+('drop_old_time_partitions', 'IN table_name regclass, IN older_than timestamp with time zone', NULL, 'all'),
 -- ours
 ('add_reserved_node', 'nodename text, nodeport integer', 'integer', 'granted'),
 ('isolate_tenant', 'table_name regclass, tenant_id "any", node_name text DEFAULT NULL::text, node_port integer DEFAULT NULL::integer', 'bigint', 'granted'),
@@ -70,7 +96,7 @@ SELECT p.oid, proname::text AS name, pg_get_function_arguments(p.oid) AS args, p
   FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'rehouse';
 
-SELECT is(f.args || ' -> ' || f.result || ', ' || f.who, c.args || ' -> ' || c.result || ', ' || c.who, c.name)
+SELECT is(concat(f.args, ' -> ', f.result, ', ', f.who), concat(c.args, ' -> ', c.result, ', ', c.who), c.name)
   FROM contract c LEFT JOIN functions f ON f.name = c.name AND (f.args = c.args OR c.name <> 'citus_move_shard_placement');
 
 -- the types, and what they are made of
@@ -94,7 +120,10 @@ INSERT INTO contract_views VALUES
 ('pg_dist_shard', 'logicalrelid regclass, shardid bigint, shardstorage "char", shardminvalue text, shardmaxvalue text'),
 ('pg_dist_placement', 'placementid bigint, shardid bigint, shardstate integer, shardlength bigint, groupid integer'),
 ('pg_dist_colocation', 'colocationid integer, shardcount integer, replicationfactor integer, distributioncolumntype oid, distributioncolumncollation oid'),
-('pg_dist_rebalance_strategy', 'name name, default_strategy boolean, shard_cost_function regproc, node_capacity_function regproc, shard_allowed_on_node_function regproc, default_threshold real, minimum_threshold real, improvement_threshold real');
+('pg_dist_rebalance_strategy', 'name name, default_strategy boolean, shard_cost_function regproc, node_capacity_function regproc, shard_allowed_on_node_function regproc, default_threshold real, minimum_threshold real, improvement_threshold real'),
+('pg_dist_shard_placement', 'shardid bigint, shardstate integer, shardlength bigint, nodename text, nodeport integer, placementid bigint'),
+('pg_dist_object', 'classid oid, objid oid, objsubid integer, type text, object_names text[], object_args text[], distribution_argument_index integer, colocationid integer'),
+('time_partitions', 'parent_table regclass, partition_column name, partition regclass, from_value text, to_value text, access_method name');
 
 SELECT is((SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
             WHERE attrelid = to_regclass('pg_catalog.' || v.name) AND attnum > 0), v.columns, 'view ' || v.name)

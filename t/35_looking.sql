@@ -1,5 +1,5 @@
 -- Looking at distributed tables.
-SELECT plan(31);
+SELECT plan(51);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 CREATE SCHEMA "S p";
@@ -41,6 +41,41 @@ SELECT is((SELECT string_agg(concat_ws(' ', logicalrelid, partmethod, column_to_
 SELECT is((SELECT sum(shardmaxvalue::bigint - shardminvalue::bigint + 1)::bigint FROM pg_dist_shard WHERE logicalrelid = 'plain'::regclass), 4294967296, 'pg_dist_shard');
 SELECT is((SELECT count(*)::int FROM pg_dist_placement JOIN pg_dist_shard USING (shardid) JOIN pg_dist_node USING (groupid)), 7, 'pg_dist_placement');
 SELECT is((SELECT count(*)::int FROM pg_dist_colocation), 2, 'pg_dist_colocation');
+
+-- commands on other kinds of places
+SELECT results_eq($$SELECT nodeid, success, result FROM run_command_on_all_nodes('SELECT 7') ORDER BY 1$$, $$VALUES (0, true, '7'), (1, true, '7'), (2, true, '7')$$, 'on all nodes, the coordinator too');
+SELECT results_eq($$SELECT DISTINCT success, result FROM run_command_on_all_nodes('SELECT 1/0', parallel => false)$$, $$VALUES (false, 'ERROR:  division by zero')$$, 'errors are results');
+SELECT results_eq($$SELECT nodeport, shardid, result FROM run_command_on_placements('plain', 'SELECT count(*) FROM %s') ORDER BY 2$$,
+                  $$SELECT nodeport, shardid, '0' FROM citus_shards WHERE table_name = 'plain'::regclass ORDER BY 2$$, 'on placements');
+CREATE TABLE beside (k int, n int);
+INSERT INTO beside SELECT g, g FROM generate_series(1, 100) g;
+SELECT create_distributed_table('beside', 'k', colocate_with => '"S p"."T t"');
+SELECT results_eq($$SELECT sum(result::int)::int, count(DISTINCT shardid1)::int, count(DISTINCT shardid2)::int FROM run_command_on_colocated_placements('"S p"."T t"', 'beside', 'SELECT count(*) FROM %s a JOIN %s b USING (k)')$$,
+                  'VALUES (100, 4, 4)', 'on pairs of shards that lie together');
+SELECT throws_ok($$SELECT run_command_on_colocated_placements('plain', 'beside', 'SELECT 1')$$, '55000', 'tables "plain" and "beside" are not co-located');
+SELECT is((SELECT count(*)::int FROM pg_dist_shard WHERE logicalrelid = 'beside'::regclass AND shard_name('beside', shardid) LIKE 'public_%.beside'), 4, 'shard_name');
+SELECT is_empty($$SELECT k FROM beside JOIN pg_dist_shard s ON s.shardid = get_shard_id_for_distribution_column('beside', k)
+                   WHERE worker_hash(k) NOT BETWEEN shardminvalue::int AND shardmaxvalue::int$$, 'worker_hash is in the range of the value''s shard');
+SELECT is(worker_hash('a'), worker_hash('a'::text), 'of a literal');
+SELECT throws_ok($$SELECT worker_hash('{}'::json)$$, '0A000', NULL, 'of a type that has none');
+SELECT is((SELECT count(*)::int FROM citus_remote_connection_stats() WHERE connection_count_to_node > 0), 2, 'connections to each node');
+SELECT is((citus_nodename_for_nodeid(1), citus_nodeport_for_nodeid(1)), (t.host(), t.port(1)), 'a node''s address by its id');
+
+-- a restore point keeps back what concerns several servers
+BEGIN;
+SELECT ok(citus_create_restore_point('p35') <= pg_current_wal_insert_lsn(), 'a restore point');
+SELECT results_eq($$SELECT relation::regclass::text FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'ShareLock' ORDER BY 1$$,
+                  $$VALUES ('rehouse.buckets'), ('rehouse.commit_decisions')$$, 'decisions to commit and changes of the map wait for it');
+COMMIT;
+SELECT throws_ok($$SELECT citus_create_restore_point(repeat('x', 64))$$, '22023');
+
+-- the documented catalog is read only
+SELECT throws_ok(change, '55000', format('view "%s" cannot be changed', name)) FROM (VALUES
+	('pg_dist_node', 'UPDATE pg_dist_node SET isactive = false'), ('pg_dist_partition', 'DELETE FROM pg_dist_partition'),
+	('pg_dist_shard', 'UPDATE pg_dist_shard SET shardid = 1'), ('pg_dist_placement', 'UPDATE pg_dist_placement SET shardstate = 3'),
+	('pg_dist_colocation', 'INSERT INTO pg_dist_colocation (colocationid) VALUES (7)')) v (name, change);
+SELECT is((SELECT count(*)::int FROM beside), 100, 'and nothing has happened');
+DROP TABLE beside;
 
 -- who may see what
 CREATE ROLE nobody_35; CREATE ROLE reader_35;

@@ -1,5 +1,5 @@
 -- Partitioned tables: distributed with their partitions.
-SELECT plan(119);
+SELECT plan(132);
 SET rehouse.shard_count = 6;
 SELECT t.add_nodes();
 
@@ -285,6 +285,38 @@ SELECT is((SELECT count(*) FROM events), 0::bigint, 'TRUNCATE of all');
 DROP VIEW tree;
 DROP TABLE details, events;
 SELECT is((SELECT count(*) FROM rehouse.tables WHERE relation::regclass::text ~ 'events'), 0::bigint, 'DROP TABLE');
+
+-- partitions by time, made ahead and dropped when they are old
+CREATE TABLE log (tenant int, at timestamptz, v int) PARTITION BY RANGE (at);
+SELECT create_distributed_table('log', 'tenant', colocate_with => 'plain');
+SET TimeZone = 'Europe/Berlin';
+SELECT is(create_time_partitions('log', '1 month', '2024-03-10', '2024-01-31'), true, 'partitions made ahead');
+SELECT is(create_time_partitions(table_name => 'log', partition_interval => '1 month', end_at => '2024-03-31 23:00', start_from => '2024-02-01'), false, 'not twice');
+SELECT is(create_time_partitions('log', '1 month', '2024-05-01', '2023-12-31'), true, 'before and after those that there are');
+SELECT results_eq('SELECT partition::text, from_value, to_value FROM time_partitions WHERE parent_table = $$log$$::regclass',
+	$$VALUES ('log_p2023_12', '2023-12-01 00:00:00+01', '2024-01-01 00:00:00+01'), ('log_p2024_01', '2024-01-01 00:00:00+01', '2024-02-01 00:00:00+01'),
+	('log_p2024_02', '2024-02-01 00:00:00+01', '2024-03-01 00:00:00+01'), ('log_p2024_03', '2024-03-01 00:00:00+01', '2024-04-01 00:00:00+02'),
+	('log_p2024_04', '2024-04-01 00:00:00+02', '2024-05-01 00:00:00+02'), ('log_p2024_05', '2024-05-01 00:00:00+02', '2024-06-01 00:00:00+02')$$, 'time_partitions');
+SELECT is((SELECT count(*) FROM citus_tables WHERE table_name::text ~ '^log_p'), 6::bigint, 'all distributed');
+SELECT throws_ok($$SELECT create_time_partitions('log', '10 days', '2024-06-20', '2024-01-01')$$, '42P17', NULL, 'ranges do not overlap');
+INSERT INTO log SELECT i, '2024-02-03', i FROM generate_series(1, 10) i;
+CALL drop_old_time_partitions('log', '2024-02-15');
+SELECT is((SELECT min(from_value) FROM time_partitions WHERE parent_table = 'log'::regclass), '2024-02-01 00:00:00+01', 'what ends before is dropped');
+SELECT is((SELECT count(*) FROM log), 10::bigint, 'and nothing else');
+RESET TimeZone;
+CREATE TABLE dates (at date) PARTITION BY RANGE (at);
+CREATE TABLE stamps (at timestamp) PARTITION BY RANGE (at);
+CREATE TABLE seconds (at timestamp) PARTITION BY RANGE (at);
+SELECT results_eq($$SELECT g.* FROM (VALUES (1, 'dates', '1 day', '2024-03-10'), (2, 'dates', '7 days', '2024-03-10'), (3, 'dates', '3 months', '2024-03-10'), (4, 'dates', '1 year', '2024-03-10'),
+	(5, 'stamps', '2 hours', '2024-03-10 03:00'), (6, 'seconds', '30 seconds', '2024-03-10 03:00:31')) v (n, relation, length, at)
+	CROSS JOIN get_missing_time_partition_ranges(relation::regclass, length::interval, at::timestamptz, at::timestamptz) g ORDER BY n$$,
+	$$VALUES ('dates_p2024_03_10', '2024-03-10', '2024-03-11'), ('dates_p2024w10', '2024-03-04', '2024-03-11'), ('dates_p2024q1', '2024-01-01', '2024-04-01'), ('dates_p2024', '2024-01-01', '2025-01-01'),
+	('stamps_p2024_03_10_0200', '2024-03-10 02:00:00', '2024-03-10 04:00:00'), ('seconds_p2024_03_10_030030', '2024-03-10 03:00:30', '2024-03-10 03:01:00')$$, 'names and bounds by length');
+SELECT throws_ok($$SELECT create_time_partitions('dates', '1 hour', '2024-03-10', '2024-03-09')$$, '22023', NULL, 'a date has no hours');
+SELECT throws_ok($$SELECT create_time_partitions('dates', '0', '2024-03-10', '2024-03-09')$$, '22023', NULL, 'nor is an interval empty');
+SELECT throws_ok($$SELECT create_time_partitions('plain', '1 day', '2024-03-10')$$, '42809', NULL, 'an ordinary table');
+SELECT throws_ok($$CALL drop_old_time_partitions('plain', now())$$, '42809', NULL, 'is not one by time');
+DROP TABLE log, dates, stamps, seconds;
 DROP TABLE plain, kinds, other, days;
 CALL t.wait_clean();
 SELECT is_empty('SELECT t.leftovers()', 'nothing is left');
