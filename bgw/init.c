@@ -32,6 +32,10 @@ define_settings(void)
 	DefineCustomBoolVariable("rehouse.auto_rebalance",
 							 "Rebalance when a node becomes able to hold shards.",
 							 NULL, &rh_auto_rebalance, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("rehouse.analyze_interval",
+							"The time between looks at what autovacuum has analyzed on the nodes, for the planner's statistics here.",
+							"-1 turns it off.", &rh_analyze_interval, 60, -1, INT_MAX / 1000,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomStringVariable("rehouse.rebalance_strategy",
 							   "The rebalance strategy where none is named; empty: the one that citus_set_default_rebalance_strategy has set.",
 							   NULL, &rh_rebalance_strategy, "", PGC_USERSET, 0,
@@ -163,7 +167,7 @@ put_process(ReturnSetInfo *rsinfo, int pid, const char *role, const RhMoverSlot 
 Datum
 rh_processes(PG_FUNCTION_ARGS)
 {
-	static const char *const roles[] = {"", "mover", "undo", "planner", "sweeper"};
+	static const char *const roles[] = {"", "mover", "undo", "planner", "sweeper", "analyzer"};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	RhMoverSlot *movers;
 	int			nmovers = 0;

@@ -44,6 +44,7 @@ extern int	rh_move_rate_limit;	/* kB per second, 0: none */
 extern int	rh_step_attempts;
 extern int	rh_step_retry_delay;
 extern int	rh_job_history;	/* minutes, -1: for ever */
+extern int	rh_analyze_interval;	/* seconds, -1: off */
 extern bool rh_auto_rebalance;
 extern char *rh_rebalance_strategy;	/* empty: the table's default */
 

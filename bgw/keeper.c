@@ -55,6 +55,7 @@ int			rh_move_rate_limit = 0;
 int			rh_step_attempts = 8;
 int			rh_step_retry_delay = 1000;
 int			rh_job_history = 30 * 24 * 60;
+int			rh_analyze_interval = 60;
 bool		rh_auto_rebalance = true;
 char	   *rh_rebalance_strategy = NULL;
 

@@ -4,7 +4,8 @@
  *	  Movers: the processes that talk to nodes on the keeper's behalf.
  *
  * A mover runs one task to its end and leaves: a step's transfer, the undoing
- * of one, the planning of a job (which asks the nodes for sizes), or a sweep.
+ * of one, the planning of a job (which asks the nodes for sizes), a sweep, or a look
+ * at the statistics of the nodes.
  * The keeper fills a slot and registers the process; the mover attaches to the
  * slot, if it is still meant, and gives it back when it leaves, however that
  * happens.  Its own exit clean-up is registered before it attaches.
@@ -274,7 +275,8 @@ void
 rh_mover_main(Datum arg)
 {
 	static const char *const names[] = {
-		"", "rehouse mover", "rehouse mover (undo)", "rehouse planner", "rehouse sweeper"
+		"", "rehouse mover", "rehouse mover (undo)", "rehouse planner", "rehouse sweeper",
+		"rehouse analyzer"
 	};
 	MemoryContext context;
 	uint32		generation;
@@ -306,6 +308,9 @@ rh_mover_main(Datum arg)
 			break;
 		case RH_TASK_SWEEP:
 			rh_sweep();
+			break;
+		case RH_TASK_ANALYZE:
+			rh_analyze_look();
 			break;
 		case RH_TASK_NONE:
 			break;

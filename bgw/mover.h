@@ -36,4 +36,7 @@ extern void rh_plan_job(int64 job_id);
 /* bgw/sweep.c: finish prepared branches on all nodes, run the cleanup. */
 extern void rh_sweep(void);
 
+/* bgw/analyze.c: make the statistics of tables whose shards have been analyzed since. */
+extern void rh_analyze_look(void);
+
 #endif							/* RH_MOVER_H */

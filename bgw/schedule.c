@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "shmem/debug.h"
+#include "shmem/map.h"
 #include "src/catalog.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -70,6 +71,7 @@ typedef struct Look
 } Look;
 
 static TimestampTz last_sweep = 0;
+static TimestampTz last_analyze = 0;
 
 static int64
 get_int8(HeapTuple row, TupleDesc desc, int column)
@@ -479,6 +481,34 @@ start_sweep(Look *look)
 }
 
 /* ------------------------------------------------------------------------
+ * Statistics
+ * ------------------------------------------------------------------------
+ */
+
+/* Once in an interval, the first time one after the keeper's start. */
+static void
+start_analyze(Look *look)
+{
+	RhTable    *tables;
+	long		due;
+
+	if (last_analyze == 0)
+		last_analyze = look->now;
+	if (rh_analyze_interval < 0 || rh_map_tables(0, &tables) == 0)
+		return;
+	due = TimestampDifferenceMilliseconds(look->now,
+										  TimestampTzPlusMilliseconds(last_analyze,
+																	  rh_analyze_interval * INT64CONST(1000)));
+	if (due > 0)
+		look->wait = Min(look->wait, due);
+	else if (!rh_mover_alive(RH_TASK_ANALYZE, 0, 0))
+	{
+		add_start(look, RH_TASK_ANALYZE, 0, 0);
+		last_analyze = look->now;
+	}
+}
+
+/* ------------------------------------------------------------------------
  * The look
  * ------------------------------------------------------------------------
  */
@@ -496,6 +526,7 @@ look_at_jobs(void *arg)
 	start_steps(look);
 	start_undoing(look);
 	start_sweep(look);
+	start_analyze(look);
 }
 
 /* There is no process for a step: it has not begun, and that is no failure of it. */

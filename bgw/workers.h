@@ -43,16 +43,17 @@ typedef enum RhTask
 	RH_TASK_TRANSFER,			/* run a step's transfer */
 	RH_TASK_UNDO,				/* undo a step's transfer */
 	RH_TASK_PLAN,				/* plan a job: asks the nodes for sizes */
-	RH_TASK_SWEEP				/* finish prepared branches, drop what nobody needs */
+	RH_TASK_SWEEP,				/* finish prepared branches, drop what nobody needs */
+	RH_TASK_ANALYZE				/* bring statistics over from the nodes */
 } RhTask;
 
-/* One mover (or planner, or sweeper: the same kind of process). */
+/* One mover (or planner, sweeper, analyzer: the same kind of process). */
 typedef struct RhMoverSlot
 {
 	RhTask		task;			/* RH_TASK_NONE: free */
 	Oid			database;
-	int64		job_id;			/* 0 for a sweeper */
-	int64		step_id;		/* 0 for a sweeper or planner */
+	int64		job_id;			/* 0 for a sweeper or analyzer */
+	int64		step_id;		/* 0 for a sweeper, analyzer or planner */
 	uint32		generation;		/* like RhKeeperSlot */
 	pid_t		pid;			/* 0: registered, not attached yet */
 	pid_t		starter;		/* the keeper that registered it */

@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
@@ -20,6 +21,7 @@
 #include "src/names.h"
 #include "src/rehouse.h"
 #include "src/require.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -190,7 +192,10 @@ rh_add_local_table(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
 
+	rh_require_preload();
 	rh_require_relation(relid);
+	if (!pg_class_ownercheck(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
 	ereport(NOTICE,
 			(errmsg("table \"%s\" stays as it is", get_rel_name(relid)),
 			 errdetail("Local tables are used together with distributed and reference tables, in joins and foreign keys, without having been added to a catalog.")));

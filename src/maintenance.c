@@ -203,30 +203,80 @@ estimate(Oid relid, char kind, List *nodes, RhPlacement *placements, int count, 
 		*rows /= list_length(nodes);
 }
 
+/* The nodes of some placements, by id. */
+static List *
+nodes_of(RhPlacement *placements, int count)
+{
+	List	   *nodes = NIL;
+
+	for (int i = 0; i < count; i++)
+		nodes = list_append_unique_int(nodes, placements[i].node_id);
+	list_sort(nodes, list_int_cmp);
+	return nodes;
+}
+
+/* One table's number of rows and statistics; those of a partitioned one are its partitions'. */
+static void
+update_one(Oid relid, const RhTable *table, List *columns, RhPlacement *placements, int count)
+{
+	double		rows = 0;
+	double		pages = 0;
+	ListCell   *lc;
+	RhTable		leaf;
+
+	if (!rh_is_partitioned(relid))
+	{
+		estimate(relid, table->kind, nodes_of(placements, count), placements, count, &rows, &pages);
+		set_estimate(relid, rows);
+	}
+	else
+		foreach(lc, rh_partition_tree(relid, NoLock))
+			if (!rh_is_partitioned(lfirst_oid(lc)) && rh_map_table(lfirst_oid(lc), &leaf))
+				rows += leaf.estimated_rows;
+	if (table->kind == RH_KIND_HASH)
+		rh_shell_analyze(relid, placements, count, columns, rows, pages);
+}
+
+/* It was analyzed here: what the nodes have seen by now need not be brought any more. */
+static void
+note_analyzed(Oid relid)
+{
+	rh_catalog_write("INSERT INTO rehouse.brought_statistics (relation, changes) VALUES ($1, NULL) "
+					 "ON CONFLICT (relation) DO UPDATE SET changes = NULL, brought_at = EXCLUDED.brought_at",
+					 1, (Oid[]) {OIDOID}, (Datum[]) {ObjectIdGetDatum(relid)}, NULL, NULL);
+}
+
 /* Keep how many rows a table has now, and its partitions, and the statistics of all of them. */
 static void
-update_statistics(RhTable *table, List *columns, List *nodes, RhPlacement *placements, int count)
+update_statistics(RhTable *table, List *columns, RhPlacement *placements, int count)
 {
 	List	   *tree = rh_partition_tree(table->relid, NoLock);
-	double		all_rows = 0;
 	ListCell   *lc;
 
 	foreach(lc, tree)
-	{
-		double		rows = 0;
-		double		pages = 0;
-
-		if (rh_is_partitioned(lfirst_oid(lc)))
-			continue;
-		estimate(lfirst_oid(lc), table->kind, nodes, placements, count, &rows, &pages);
-		set_estimate(lfirst_oid(lc), rows);
-		if (table->kind == RH_KIND_HASH)
-			rh_shell_analyze(lfirst_oid(lc), placements, count, columns, rows, pages);
-		all_rows += rows;
-	}
+		if (!rh_is_partitioned(lfirst_oid(lc)))
+			update_one(lfirst_oid(lc), table, columns, placements, count);
 	if (rh_is_partitioned(table->relid))
-		rh_shell_analyze(table->relid, placements, count, columns, all_rows, 0);
+		update_one(table->relid, table, columns, placements, count);
 	rh_estimates_sum(rh_partition_root(table->relid));
+	if (table->kind == RH_KIND_HASH && columns == NIL)
+		foreach(lc, tree)
+			note_analyzed(lfirst_oid(lc));
+}
+
+void
+rh_statistics_bring(Oid relid)
+{
+	RhTable		table;
+	RhPlacement *placements;
+	uint64		version;
+	int			count;
+
+	if (!rh_map_table(relid, &table))
+		return;
+	count = rh_map_placements(table.colocation_id, &placements, &version);
+	update_one(relid, &table, NIL, placements, count);
+	rh_estimates_sum(rh_partition_root(relid));
 }
 
 /*
@@ -255,7 +305,6 @@ maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 {
 	char	   *options = print_options(statement);
 	char	   *columns = print_columns(relation);
-	List	   *nodes = NIL;
 	RhPlacement *placements;
 	uint64		version;
 	int			count;
@@ -264,19 +313,16 @@ maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 	if (!may_maintain(statement, table))
 		return;
 	count = rh_map_placements(table->colocation_id, &placements, &version);
-	for (int i = 0; i < count; i++)
-		nodes = list_append_unique_int(nodes, placements[i].node_id);
-	list_sort(nodes, list_int_cmp);
 
 	/* of some columns alone, extended statistics cannot be made */
-	foreach(lc, nodes)
+	foreach(lc, nodes_of(placements, count))
 		run_on_node(statement, lfirst_int(lc),
 					psprintf("%s %s %s", statement->is_vacuumcmd ? "VACUUM" : "ANALYZE", options,
 							 shards_on_node(table->relid, placements, count, lfirst_int(lc),
 											columns, false)),
 					relation->va_cols != NIL);
 	if (analyzes(statement))
-		update_statistics(table, relation->va_cols, nodes, placements, count);
+		update_statistics(table, relation->va_cols, placements, count);
 }
 
 void

@@ -24,6 +24,13 @@ extern VacuumStmt *rh_maintenance(VacuumStmt *statement, bool is_toplevel);
  */
 extern void rh_maintenance_all(VacuumStmt *statement);
 
+/*
+ * Make one table's statistics of what its shards are now, without having them
+ * analyzed: rows and pages are those of their last ANALYZE.  Of a partitioned table,
+ * its own.  Takes ShareUpdateExclusiveLock.
+ */
+extern void rh_statistics_bring(Oid relid);
+
 /* Partitioned tables have the rows of their partitions: count them for those of a tree. */
 extern void rh_estimates_sum(Oid root);
 

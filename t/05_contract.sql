@@ -145,6 +145,6 @@ SELECT set_eq($$SELECT name FROM functions WHERE who = 'all' AND name NOT IN (SE
               ARRAY['citus_backend_gpid', 'citus_calculate_gpid', 'citus_coordinator_nodeid', 'citus_nodeid_for_gpid', 'citus_pid_for_gpid',
                     'citus_node_capacity_1', 'citus_shard_allowed_on_node_true', 'citus_shard_cost_1', 'citus_shard_cost_by_disk_size',
                     'column_var_text', 'coordinator_pid', 'create_distributed_function', 'map_placements', 'may_see', 'node_activity', 'node_lock_waits', 'pgoutput_describe',
-                    'processes', 'shard_schema', 'shard_sizes', 'simulate_rebalance', 'stat_statements', 'stat_tenants', 'stat_usage', 'statement_texts', 'variance_from_sums'],
+                    'processes', 'shard_schema', 'shard_sizes', 'simulate_rebalance', 'stat_statements', 'stat_tenants', 'stat_usage', 'statement_texts', 'time_partition_anchor', 'time_partition_suffix', 'time_partition_type', 'variance_from_sums'],
               'what else may be called by everybody');
 SELECT * FROM finish();

@@ -94,4 +94,69 @@ $c->poll("SELECT coalesce(($tenant), '')", '');
 pass('and who does nothing is not shown');
 $s->close;
 
+# ---- the planner's statistics follow ANALYZE on the nodes ----
+$c->query(q{CREATE TABLE followed (k int PRIMARY KEY, v int); CREATE TABLE other (k int, v int) PARTITION BY LIST (v);
+	CREATE TABLE other_1 PARTITION OF other FOR VALUES IN (1); CREATE TABLE other_2 PARTITION OF other FOR VALUES IN (2);
+	SELECT create_distributed_table('followed', 'k', colocate_with => 't'), create_distributed_table('other', 'k', colocate_with => 't')});
+my %changes = (followed => 0, other_1 => 0, other_2 => 0);
+
+# what a session has changed is known to the nodes' statistics a while later; then ANALYZE there
+sub change
+{
+	my ($sql, %more) = @_;
+	$c->query($sql);
+	for my $table (keys %more)
+	{
+		$changes{$table} += $more{$table};
+		$c->poll(qq{SELECT sum(result::bigint) FROM run_command_on_workers(
+			\$\$SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables WHERE relname = '$table'\$\$)}, $changes{$table});
+	}
+	$_->query('ANALYZE') for $cluster->workers;
+}
+sub rows { return "SELECT reltuples FROM pg_class WHERE oid = '$_[0]'::regclass"; }
+
+change('INSERT INTO followed SELECT i, i % 10 FROM generate_series(1, 1000) i; INSERT INTO other SELECT i, 1 + i % 2 FROM generate_series(1, 400) i',
+	followed => 1000, other_1 => 200, other_2 => 200);
+$c->set_conf('rehouse.analyze_interval' => '1s');
+$c->poll(rows('followed'), '1000');
+$c->poll(rows('other'), '400');
+is($c->query(q{SELECT string_agg(tablename || ' ' || n_distinct, ', ' ORDER BY tablename) FROM pg_stats WHERE attname = 'v' AND tablename ~ '^(followed|other)'}),
+	'followed 10, other 2, other_1 1, other_2 1', 'statistics come over, of partitioned tables too');
+
+# fewer changes than autovacuum waits for: the look that finds enough of the other table leaves this one
+change('INSERT INTO followed SELECT i, 0 FROM generate_series(1001, 1050) i; INSERT INTO other SELECT i, 1 FROM generate_series(401, 800) i',
+	followed => 50, other_1 => 400);
+$c->poll(rows('other'), '800');
+is($c->query(rows('followed')), '1000', 'not after each small change');
+$c->query('ALTER TABLE followed SET (autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 40)');
+$c->poll(rows('followed'), '1050');
+pass('the table\'s storage parameters decide');
+
+# a table that is in use by DDL or ANALYZE is for another look
+my $holder = $c->session;
+$holder->query('BEGIN; LOCK TABLE followed IN SHARE UPDATE EXCLUSIVE MODE');
+change('DELETE FROM followed WHERE k > 500; DELETE FROM other WHERE k > 400', followed => 550, other_1 => 400);
+$c->poll(rows('other'), '400');
+is($c->query(rows('followed')), '1050', 'nobody is waited for');
+$holder->query('COMMIT');
+$c->poll(rows('followed'), '500');
+pass('the next look brings it');
+$holder->close;
+
+# a server that has crashed has forgotten what it had counted
+$cluster->worker(1)->kill9;
+$cluster->worker(1)->start;
+$_->query('SELECT pg_stat_reset()') for $cluster->workers;
+%changes = (followed => 0, other_1 => 0, other_2 => 0);
+change('INSERT INTO followed SELECT i, 0 FROM generate_series(501, 700) i', followed => 200);
+$c->poll(rows('followed'), '700');
+pass('and what it has counted since is new');
+
+$c->query('ANALYZE followed');
+$c->poll(q{SELECT count(*) FROM rehouse.brought_statistics WHERE relation = 'followed'::regclass AND changes IS NOT NULL}, '1');
+pass('after ANALYZE by hand the nodes\' count is taken as it is');
+$c->query('DROP TABLE followed, other');
+$c->poll('SELECT count(*) FROM rehouse.brought_statistics s WHERE NOT EXISTS (SELECT FROM rehouse.tables t WHERE t.relation = s.relation)', '0');
+$c->set_conf('rehouse.analyze_interval' => '-1');
+
 done_testing();

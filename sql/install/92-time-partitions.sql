@@ -8,8 +8,8 @@ CREATE VIEW rehouse.time_partitions AS
 SELECT p.partrelid::regclass AS parent_table,
        a.attname AS partition_column,
        c.oid::regclass AS partition,
-       b.bounds[1] AS from_value,
-       b.bounds[2] AS to_value,
+       b.bounds[1] COLLATE "default" AS from_value,
+       b.bounds[2] COLLATE "default" AS to_value,
        m.amname AS access_method
   FROM pg_catalog.pg_partitioned_table p
   JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
