@@ -37,15 +37,18 @@ sub new
 		dynamic_library_path => "$inst/usr/lib/postgresql/15/lib:\$libdir");
 	$self->_add_server('coordinator', { %preload, %{ $args{coordinator} || {} } });
 	$self->_add_server("worker$_", $args{worker}) for 1 .. $args{workers} // 2;
+	$_->finish_start for $self->servers;
 	$self->make_database($self->{database}, extension => $args{extension} // 1);
 	return $self;
 }
+
+# A server that is starting: finish_start.
 
 sub _add_server
 {
 	my ($self, $name, $conf) = @_;
 	my $server = RehouseServer->new(name => $name, dir => "$self->{dir}/$name", conf => $conf);
-	$server->init->start;
+	$server->init->begin_start;
 	$server->database($self->{database});
 	push @{ $self->{servers} }, $server;
 	return $server;
@@ -55,8 +58,8 @@ sub _add_server
 sub add_worker
 {
 	my ($self, $conf) = @_;
-	my $server = $self->_add_server('worker' . scalar @{ $self->{servers} }, $conf);
-	$server->query("CREATE DATABASE \"$self->{database}\"", database => 'postgres');
+	my $server = $self->_add_server('worker' . scalar @{ $self->{servers} }, $conf)->finish_start;
+	_create_database($server, $self->{database});
 	return $server;
 }
 
@@ -66,19 +69,45 @@ sub worker { $_[0]{servers}[ $_[1] ] }
 sub workers { my @all = @{ $_[0]{servers} }; return @all[ 1 .. $#all ]; }
 sub servers { return @{ $_[0]{servers} }; }
 
+# On a server, if it does not have it from the beginning.
+sub _create_database
+{
+	my ($server, $name, $template) = @_;
+	return if $name eq $RehouseServer::TEMPLATE_DATABASE;
+	$server->query("CREATE DATABASE \"$name\" TEMPLATE " . ($template || 'template1'), database => 'postgres');
+	return;
+}
+
 # Create a database on every server, the helper functions (t/lib/helpers.sql)
-# and the extension on the coordinator.
+# and the extension on the coordinator: make_database(name, extension => 1).
 sub make_database
 {
 	my ($self, $name, %options) = @_;
-	$_->query("CREATE DATABASE \"$name\"", database => 'postgres') for $self->servers;
 	my $coordinator = $self->coordinator;
-	$coordinator->query(helper_sql(), database => $name);
-	$coordinator->query(
-		"INSERT INTO t.servers VALUES "
-		  . join(', ', map { "($_, '127.0.0.1', " . $self->{servers}[$_]->port . ")" } 0 .. $#{ $self->{servers} }),
-		database => $name);
+	_create_database($_, $name) for $self->workers;
+	_create_database($coordinator, $name, $self->{template});
+	$self->_load_helpers($name) unless $self->{template};
 	$coordinator->query('CREATE EXTENSION rehouse', database => $name) if $options{extension} // 1;
+	return;
+}
+
+# From now on, databases on the coordinator are copies of one that has the helpers and these extensions.
+sub use_template
+{
+	my ($self, @extensions) = @_;
+	$self->coordinator->query('CREATE DATABASE template_tests IS_TEMPLATE true', database => 'postgres');
+	$self->_load_helpers('template_tests', @extensions);
+	$self->{template} = 'template_tests';
+	return $self;
+}
+
+sub _load_helpers
+{
+	my ($self, $database, @extensions) = @_;
+	my @servers = $self->servers;
+	$self->coordinator->query(join("\n", (map { "CREATE EXTENSION $_;" } @extensions), helper_sql(),
+		'INSERT INTO t.servers VALUES ' . join(', ', map { "($_, '127.0.0.1', " . $servers[$_]->port . ')' } 0 .. $#servers)),
+		database => $database);
 	return;
 }
 

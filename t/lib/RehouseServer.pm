@@ -15,6 +15,7 @@ use RehouseSession;
 
 our $BIN = $ENV{REHOUSE_PGBIN} || '/usr/lib/postgresql/15/bin';
 our $HOST = '127.0.0.1';
+our $TEMPLATE_DATABASE = 'app';    # every server has it from the beginning
 my $next_port;
 
 # new(name =>, dir =>, conf => {setting => value}): the data directory is made
@@ -76,12 +77,14 @@ sub init
 	return $self;
 }
 
-# Make the initdb template, once for a run.
+# Make the initdb template, once for a run.  Its size is what the start of a server costs.
 sub make_template
 {
 	my ($dir) = @_;
-	my $out = `'$BIN/initdb' --no-sync -A trust -U postgres -E UTF8 --locale=C.UTF-8 -D '$dir' 2>&1`;
+	my $out = `'$BIN/initdb' --no-sync -A trust -U postgres -E UTF8 --locale=C.UTF-8 --wal-segsize=4 -D '$dir' 2>&1`;
 	die "initdb failed:\n$out" if $?;
+	$out = `echo 'CREATE DATABASE "$TEMPLATE_DATABASE"' | '$BIN/postgres' --single -F -D '$dir' template1 2>&1`;
+	die "making the template's database failed:\n$out" if $?;
 	open my $conf, '>>', "$dir/postgresql.conf" or die "$dir/postgresql.conf: $!\n";
 	print $conf <<'CONF';
 listen_addresses = '127.0.0.1'
@@ -113,26 +116,34 @@ CONF
 	return $dir;
 }
 
-# Start it and wait until it answers; takes another port when somebody was quicker.
-sub start
+# Start the process; finish_start waits until it answers.
+sub begin_start
+{
+	my ($self) = @_;
+	$self->{port} //= free_port();
+	my %conf = (%{ $self->{conf} }, port => $self->{port});
+	my @options = map { ('-c', "$_=$conf{$_}") } sort keys %conf;
+	my $pid = fork // die "fork: $!\n";
+	if (!$pid)
+	{
+		POSIX::setsid();
+		open STDIN, '<', '/dev/null';
+		open STDOUT, '>>', $self->logfile;
+		open STDERR, '>&', \*STDOUT;
+		{ exec "$BIN/postgres", '-D', $self->{dir}, @options; }
+		POSIX::_exit(127);
+	}
+	$self->{pid} = $pid;
+	return $self;
+}
+
+# Wait until it answers; takes another port when somebody was quicker.
+sub finish_start
 {
 	my ($self) = @_;
 	for my $try (1 .. 5)
 	{
-		$self->{port} //= free_port();
-		my %conf = (%{ $self->{conf} }, port => $self->{port});
-		my @options = map { ('-c', "$_=$conf{$_}") } sort keys %conf;
-		my $pid = fork // die "fork: $!\n";
-		if (!$pid)
-		{
-			POSIX::setsid();
-			open STDIN, '<', '/dev/null';
-			open STDOUT, '>>', $self->logfile;
-			open STDERR, '>&', \*STDOUT;
-			{ exec "$BIN/postgres", '-D', $self->{dir}, @options; }
-			POSIX::_exit(127);
-		}
-		$self->{pid} = $pid;
+		$self->begin_start if $try > 1;
 		return $self if $self->wait_ready;
 		my $log = $self->log_text;
 		die "could not start $self->{name}:\n" . substr($log, -4000)
@@ -140,6 +151,8 @@ sub start
 		$self->{port} = undef;
 	}
 }
+
+sub start { return $_[0]->begin_start->finish_start; }
 
 # Wait until the server takes connections.  False: its process has ended.
 sub wait_ready
@@ -240,9 +253,16 @@ sub try
 		'-d', $options{database} || $self->database, '-f', '-');
 	my ($in, $out, $err) = (undef, undef, gensym);
 	my $pid = open3($in, $out, $err, @command);
-	# psql reads all before it writes much: a child feeds it, so that no pipe fills up
-	my $feeder = fork // die "fork: $!\n";
-	if (!$feeder) { local $SIG{PIPE} = 'IGNORE'; print $in $sql, "\n"; close $in; POSIX::_exit(0); }
+	# what does not fit into a pipe is fed by a child, since psql may wait for us to read meanwhile
+	my $fits = length $sql < 60000;
+	my $feeder = $fits ? undef : fork // die "fork: $!\n";
+	if (!$feeder)
+	{
+		local $SIG{PIPE} = 'IGNORE';
+		print $in $sql, "\n";
+		close $in;
+		POSIX::_exit(0) unless $fits;
+	}
 	close $in;
 	my %text = ($out => '', $err => '');
 	my $bits = '';
@@ -260,7 +280,7 @@ sub try
 			else { delete $open{$fd}; }
 		}
 	}
-	waitpid $feeder, 0;
+	waitpid $feeder, 0 if $feeder;
 	waitpid $pid, 0;
 	my $status = $? >> 8;
 	chomp(my $rows = $text{$out});
@@ -288,19 +308,25 @@ sub session
 }
 
 # Wait until a query gives the expected text ('t').  Dies at the deadline, with
-# what it gave last.
+# what it gave last.  One session asks, over and over: it takes another when the server has ended it.
 sub poll
 {
 	my ($self, $sql, $expected, $timeout, %options) = @_;
 	$expected //= 't';
 	my $deadline = time + ($timeout || 60);
-	my $last = '';
+	my ($session, $last);
 	do
 	{
-		my ($status, $rows, $messages) = $self->try($sql, %options);
-		return 1 if !$status && $rows eq $expected;
-		$last = $status ? $messages : $rows;
-		sleep 0.05;
+		my ($rows, $messages) = eval {
+			$session //= $self->session(%options);
+			$session->try($sql, $deadline - time + 60);
+		};
+		my $failed = $@ || ($session->{eof} ? $messages || 'the connection was lost' : '')
+		  || ($messages =~ /^(ERROR|FATAL|PANIC):/m ? $messages : '');
+		return 1 if !$failed && $rows eq $expected;
+		$last = $failed || $rows;
+		$session = undef if $@ || $session->{eof};
+		sleep 0.03;
 	} while (time < $deadline);
 	require Carp;
 	Carp::croak("$self->{name}: waited in vain for '$expected', last was '$last', of: $sql");

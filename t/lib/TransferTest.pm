@@ -247,19 +247,12 @@ sub await_move
 {
 	my ($self) = @_;
 	my $c = $self->{coordinator};
-	my $deadline = time + 60;
 	my $ended = "SELECT state IN ('finished', 'failed', 'cancelled') FROM rehouse.jobs WHERE job_id > $self->{last_job}";
-	while (1)
+	if (!eval { $c->poll($ended) })
 	{
-		my ($status, $rows) = $c->try($ended);
-		last if $status == 0 && $rows eq 't';
-		if (time > $deadline)
-		{
-			my (undef, $state) = $c->try('SELECT s FROM rehouse.job_steps s ORDER BY step_id DESC LIMIT 1');
-			diag($self->who_waits);
-			die "the move does not end: $state\n";
-		}
-		sleep 0.02;
+		my (undef, $state) = $c->try('SELECT s FROM rehouse.job_steps s ORDER BY step_id DESC LIMIT 1');
+		diag($self->who_waits);
+		die "the move does not end: $state\n";
 	}
 	eval { $self->{mover}->finish };
 	$self->{mover} = undef;

@@ -73,28 +73,23 @@ END $$;
 CREATE FUNCTION t.leftovers() RETURNS SETOF text LANGUAGE plpgsql
 AS $$
 DECLARE
+    things constant text := $q$
+        SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+        UNION ALL SELECT 'publication ' || pubname FROM pg_publication
+        UNION ALL SELECT 'subscription ' || subname FROM pg_subscription
+        UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database() $q$;
+    schemas constant text := $q$ UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname ~ '_[0-9]{6,}(_[0-9]+)?$' $q$;
     server record;
-    thing  text;
 BEGIN
-    FOR server IN SELECT * FROM t.servers ORDER BY number LOOP
-        FOR thing IN SELECT r FROM dblink(t.conninfo(server.number), $q$
-                SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
-                UNION ALL SELECT 'publication ' || pubname FROM pg_publication
-                UNION ALL SELECT 'subscription ' || subname FROM pg_subscription
-                UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database()
-                $q$) d(r text) LOOP
-            RETURN NEXT 'server ' || server.number || ': ' || thing;
-        END LOOP;
-        CONTINUE WHEN server.number = 0;
-        FOR thing IN SELECT r FROM dblink(t.conninfo(server.number), $q$
-                SELECT nspname FROM pg_namespace WHERE nspname ~ '_[0-9]{6,}(_[0-9]+)?$' $q$) d(r text)
-                EXCEPT
-                SELECT rehouse.shard_schema(s.nspname, b.bucket_id, b.generation)
-                FROM rehouse.shards h JOIN rehouse.bucket_placements b USING (bucket_id)
-                     JOIN pg_class c ON c.oid = h.relation JOIN pg_namespace s ON s.oid = c.relnamespace
-                WHERE t.number_of(b.node_id) = server.number LOOP
-            RETURN NEXT 'server ' || server.number || ': schema ' || thing;
-        END LOOP;
+    RETURN QUERY EXECUTE format('SELECT ''server 0: '' || thing FROM (%s) t(thing)', things);
+    FOR server IN SELECT * FROM t.servers WHERE number > 0 ORDER BY number LOOP
+        RETURN QUERY SELECT format('server %s: %s', server.number, thing) FROM (
+            SELECT thing FROM dblink(t.conninfo(server.number), things || schemas) d(thing text)
+            EXCEPT ALL
+            SELECT DISTINCT 'schema ' || rehouse.shard_schema(s.nspname, b.bucket_id, b.generation)
+            FROM rehouse.shards h JOIN rehouse.bucket_placements b USING (bucket_id) JOIN rehouse.nodes n USING (node_id)
+                 JOIN pg_class c ON c.oid = h.relation JOIN pg_namespace s ON s.oid = c.relnamespace
+            WHERE n.node_port = server.port) t;
     END LOOP;
     RETURN QUERY SELECT 'commit decision ' || gid FROM rehouse.commit_decisions;
     RETURN QUERY SELECT 'clean-up of ' || object_kind || ' ' || object_name || coalesce(': ' || last_error, '') FROM rehouse.cleanup;

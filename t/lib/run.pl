@@ -93,33 +93,45 @@ sub start_test
 	$test->{log} = "$work/logs/$test->{kind}-$label.log";
 	$test->{started} = time;
 	$test->{deadline} = time + timeout_of($test->{name});
-	my @command;
-	if ($test->{kind} eq 'perl') { @command = ($^X, "-I$FindBin::Bin", $test->{name}); }
-	elsif ($test->{kind} eq 'program') { @command = ("./$test->{name}"); }
-	else
+	my @command = $test->{kind} eq 'perl' ? ($^X, "-I$FindBin::Bin", $test->{name}) : ("./$test->{name}");
+	my $shared = $test->{kind} !~ /perl|program/;
+	if ($shared)
 	{
+		$live ||= start_shared_cluster();
 		$test->{database} = substr("$test->{kind}_$label", 0, 60);
-		if (!eval { prepare_database($test); 1 })
-		{
-			open my $log, '>', $test->{log};
-			print $log "Bail out! preparing the database failed: $@";
-			close $log;
-			end_test($test, 256);
-			return;
-		}
 		@command = command_in_database($test, $label);
+		$test->{log_sizes} = [ map { $_->log_size } $live->servers ];
 	}
 	my $pid = fork // die "fork: $!\n";
 	if (!$pid)
 	{
 		setpgrp 0, 0;
+		$SIG{TERM} = 'DEFAULT';
 		open STDIN, '<', '/dev/null';
 		open STDOUT, '>', $test->{log};
 		open STDERR, '>&', \*STDOUT;
+		if ($shared) { POSIX::_exit(run_in_database($test, @command)); }
 		exec @command or POSIX::_exit(127);
 	}
 	$running{$pid} = $test;
 	return;
+}
+
+# In the test's process: with fresh databases of the test's name on all shared servers.  Returns the status.
+sub run_in_database
+{
+	my ($test, @command) = @_;
+	if (!eval { $live->make_database($test->{database}); 1 })
+	{
+		print "Bail out! preparing the database failed: $@";
+		return 1;
+	}
+	my $status = system @command;
+	for my $server ($keep ? () : $live->servers)
+	{
+		eval { $server->query("DROP DATABASE IF EXISTS \"$test->{database}\" WITH (FORCE)", database => 'postgres'); };
+	}
+	return $status ? $status >> 8 || 1 : 0;
 }
 
 # A test may ask for more time in its first lines: "timeout: 600" (seconds).
@@ -131,18 +143,11 @@ sub timeout_of
 	return ($head // '') =~ /^\W*timeout: (\d+)/m ? $1 : 240;
 }
 
-# The shared cluster, and fresh databases of the test's name on all of its servers.
-sub prepare_database
+sub start_shared_cluster
 {
-	my ($test) = @_;
-	$live ||= RehouseCluster->new(workers => 3, dir => "$work/live", database => 'shared', extension => 0,
+	return RehouseCluster->new(workers => 3, dir => "$work/live", extension => 0,
 		coordinator => { max_worker_processes => 200, max_connections => 300,
-			shared_preload_libraries => 'pg_stat_statements, rehouse' });
-	$live->make_database($test->{database});
-	$live->coordinator->query('CREATE EXTENSION pgtap', database => $test->{database})
-	  if $test->{kind} eq 'suite';
-	$test->{log_sizes} = [ map { $_->log_size } $live->servers ];
-	return;
+			shared_preload_libraries => 'pg_stat_statements, rehouse' })->use_template('pgtap');
 }
 
 sub command_in_database
@@ -189,13 +194,6 @@ sub end_test
 		elsif ($test->{results}) { $text .= "no expected output; what came is:\n" . slurp($test->{results}); }
 		show_output($text);
 		show_server_log($test);
-	}
-	if ($test->{database} && !$keep)
-	{
-		for my $server ($live ? $live->servers : ())
-		{
-			eval { $server->query("DROP DATABASE IF EXISTS \"$test->{database}\" WITH (FORCE)", database => 'postgres'); };
-		}
 	}
 	return;
 }
