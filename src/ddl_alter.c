@@ -151,7 +151,6 @@ rh_ddl_fires_on_shards(Oid relid, const char *name)
 static const char *
 print_using(Oid relid, RhDdlAlter *alter, const ColumnDef *def)
 {
-	OverrideSearchPath path = {NIL, true, false, 0};
 	ParseState *pstate;
 	Relation	rel;
 	Node	   *expr;
@@ -167,7 +166,7 @@ print_using(Oid relid, RhDdlAlter *alter, const ColumnDef *def)
 	assign_expr_collations(pstate, expr);
 	alter->dependencies = list_concat(alter->dependencies,
 									  rh_shard_ddl_expression_dependencies(relid, expr));
-	PushOverrideSearchPath(&path);
+	rh_qualify_names();
 	text = deparse_expression(expr, deparse_context_for(RelationGetRelationName(rel), relid),
 							  false, false);
 	PopOverrideSearchPath();

@@ -284,10 +284,9 @@ rh_ddl_columns_settle(RhDdlTable *entry, RhPlacement *placements, int count)
 static char *
 print_expression(Relation shell, Node *expr)
 {
-	OverrideSearchPath path = {NIL, true, false, 0};
 	char	   *text;
 
-	PushOverrideSearchPath(&path);
+	rh_qualify_names();
 	text = deparse_expression(expr, deparse_context_for(RelationGetRelationName(shell),
 														RelationGetRelid(shell)), false, false);
 	PopOverrideSearchPath();

@@ -299,7 +299,6 @@ drop_policies(const char *shard)
 List *
 rh_policy_statements(Oid shell, const RhPlacement *bucket, bool changed)
 {
-	OverrideSearchPath path = {NIL, true, false, 0};
 	Relation	rel = relation_open(shell, AccessShareLock);
 	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
 	List	   *policies = policies_of(shell);
@@ -313,7 +312,7 @@ rh_policy_statements(Oid shell, const RhPlacement *bucket, bool changed)
 	}
 	if (changed || policies != NIL)
 		statements = list_make1(drop_policies(shard));
-	PushOverrideSearchPath(&path);
+	rh_qualify_names();
 	foreach(lc, policies)
 		statements = lappend(statements, rh_shard_ddl_to_bucket(print_policy(lfirst(lc), shell),
 																bucket));

@@ -73,7 +73,6 @@ join_names(List *names, bool quoted)
 static char *
 check_expression(Oid relid, const char *constraint)
 {
-	OverrideSearchPath path = {NIL, true, false, 0};
 	Oid			oid = get_relation_constraint_oid(relid, constraint, true);
 	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
 	Datum		expr;
@@ -85,7 +84,7 @@ check_expression(Oid relid, const char *constraint)
 	expr = SysCacheGetAttr(CONSTROID, tuple, Anum_pg_constraint_conbin, &isnull);
 	if (!isnull)
 	{
-		PushOverrideSearchPath(&path);
+		rh_qualify_names();
 		check = deparse_expression(stringToNode(TextDatumGetCString(expr)),
 								   deparse_context_for(get_rel_name(relid), relid), false, false);
 		PopOverrideSearchPath();

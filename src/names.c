@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 
+#include "catalog/namespace.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
@@ -82,6 +83,14 @@ rh_shard_name(Oid shell, uint32 bucket_id, int32 generation)
 		elog(ERROR, "cache lookup failed for relation %u", shell);
 	rh_shard_schema(schema, nspname, bucket_id, generation);
 	return quote_qualified_identifier(schema, relname);
+}
+
+void
+rh_qualify_names(void)
+{
+	OverrideSearchPath path = {.addCatalog = true};
+
+	PushOverrideSearchPath(&path);
 }
 
 char *

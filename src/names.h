@@ -29,6 +29,12 @@ extern bool rh_shell_schema(char *buf, const char *shard_schema);
 extern char *rh_shard_name(Oid shell, uint32 bucket_id, int32 generation);
 
 /*
+ * From here until PopOverrideSearchPath the search path is pg_catalog alone, so
+ * that ruleutils.c prints every other name with its schema.
+ */
+extern void rh_qualify_names(void);
+
+/*
  * A DO statement for a node, palloc'd.  The body is PL/pgSQL, made as by psprintf,
  * and quoted here, as names in it may contain whatever a delimiter is made of.
  */

@@ -99,21 +99,12 @@ rh_node_function_signature(Oid function)
 	return format_procedure_extended(function, FORMAT_PROC_FORCE_QUALIFY);
 }
 
-/* Print names with their schema: to be popped by the caller. */
-static void
-qualify_names(void)
-{
-	OverrideSearchPath path = {NIL, true, false, 0};
-
-	PushOverrideSearchPath(&path);
-}
-
 static char *
 definition_of(Oid function)
 {
 	char	   *definition;
 
-	qualify_names();
+	rh_qualify_names();
 	definition = TextDatumGetCString(DirectFunctionCall1(pg_get_functiondef,
 												   ObjectIdGetDatum(function)));
 	PopOverrideSearchPath();
@@ -300,7 +291,7 @@ oid_on_node(Form_pg_proc form)
 {
 	char	   *types;
 
-	qualify_names();
+	rh_qualify_names();
 	types = TextDatumGetCString(DirectFunctionCall1(oidvectortypes,
 													PointerGetDatum(&form->proargtypes)));
 	PopOverrideSearchPath();

@@ -36,6 +36,7 @@
 #include "commands/extension.h"
 #include "commands/proclang.h"
 #include "miscadmin.h"
+#include "src/names.h"
 #include "src/node_functions.h"
 #include "src/object_image.h"
 #include "src/object_text.h"
@@ -555,13 +556,12 @@ cached_image(RhObjectImage *image)
 RhObjectImage *
 rh_object_image(Oid classid, Oid objid)
 {
-	OverrideSearchPath path = {NIL, true, false, 0};
 	RhObjectImage *image = palloc0(sizeof(RhObjectImage));
 
 	image->classid = classid;
 	image->objid = objid;
 	image->arguments = "";
-	PushOverrideSearchPath(&path);
+	rh_qualify_names();
 	switch (classid)
 	{
 		case TypeRelationId:

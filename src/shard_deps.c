@@ -14,7 +14,8 @@
  * A type brings with it what PostgreSQL looks up by type and does not record as
  * a dependency of those who use it: its casts, operators and operator classes.
  * They wait until what is being visited is complete, as they may need it, and
- * are left out when a node cannot have them.
+ * are left out when a node cannot have them.  How types are made is in
+ * shard_deps_types.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +27,6 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_attrdef.h"
@@ -35,7 +35,6 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
-#include "catalog/pg_enum.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
@@ -44,7 +43,6 @@
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_range.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_transform.h"
 #include "catalog/pg_trigger.h"
@@ -53,10 +51,7 @@
 #include "catalog/pg_ts_parser.h"
 #include "catalog/pg_ts_template.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "commands/extension.h"
-#include "commands/proclang.h"
-#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "src/names.h"
 #include "src/node_functions.h"
@@ -65,35 +60,19 @@
 #include "src/objects.h"
 #include "src/reference.h"
 #include "src/shard_ddl.h"
+#include "src/shard_deps_internal.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
-
-typedef struct Walk
-{
-	Oid			shell;
-	ObjectAddresses *seen;		/* looked at already */
-	List	   *statements;		/* in the order in which they must run */
-	List	   *objects;		/* of ObjectAddress: what they make */
-	List	   *types;			/* OIDs: whose casts and operators are to come */
-	Oid			function;		/* whose dependencies are being visited, if any */
-	bool		is_trial;		/* rather than raise an error .. */
-	bool		failed;			/* .. say that a node cannot have it */
-} Walk;
-
-static void visit(Walk *walk, Oid classid, Oid objid);
-static void visit_dependencies(Walk *walk, Oid classid, Oid objid);
 
 /* What asks for the objects, for messages. */
 static const char *
-dependent(Walk *walk)
+dependent(RhDepsWalk *walk)
 {
 	if (!OidIsValid(walk->shell))
 		return "A function of the nodes";
@@ -107,8 +86,8 @@ dependent(Walk *walk)
  * privileges.  Several transfers may come to it at once: then one creates what
  * the others find when they have waited for it.
  */
-static void
-add_new(Walk *walk, const RhObjectImage *image, const char *create)
+void
+rh_deps_add_new(RhDepsWalk *walk, const RhObjectImage *image, const char *create)
 {
 	StringInfoData body;
 	ListCell   *lc;
@@ -134,8 +113,8 @@ add_new(Walk *walk, const RhObjectImage *image, const char *create)
 }
 
 /* An object that is on the node from here on. */
-static void
-add_object(Walk *walk, Oid classid, Oid objid)
+void
+rh_deps_add_object(RhDepsWalk *walk, Oid classid, Oid objid)
 {
 	ObjectAddress *address = palloc(sizeof(ObjectAddress));
 
@@ -144,16 +123,16 @@ add_object(Walk *walk, Oid classid, Oid objid)
 }
 
 static void
-visit_schema(Walk *walk, Oid nspid)
+visit_schema(RhDepsWalk *walk, Oid nspid)
 {
 	RhObjectImage *image = rh_object_image(NamespaceRelationId, nspid);
 	const char *quoted;
 
 	if (image == NULL)
 		return;
-	add_object(walk, NamespaceRelationId, nspid);
+	rh_deps_add_object(walk, NamespaceRelationId, nspid);
 	quoted = quote_identifier(image->name);
-	add_new(walk, image, psprintf("CREATE SCHEMA %s", quoted));
+	rh_deps_add_new(walk, image, psprintf("CREATE SCHEMA %s", quoted));
 
 	/* of two grants at once one fails ("tuple concurrently updated"), and is not needed */
 	walk->statements = lappend(walk->statements,
@@ -187,7 +166,7 @@ extension_schema(Oid extension)
 }
 
 static void
-visit_extension(Walk *walk, Oid extension)
+visit_extension(RhDepsWalk *walk, Oid extension)
 {
 	char	   *name = get_extension_name(extension);
 	Oid			nspid = extension_schema(extension);
@@ -196,237 +175,11 @@ visit_extension(Walk *walk, Oid extension)
 
 	if (name == NULL)
 		return;
-	visit(walk, NamespaceRelationId, nspid);
-	add_object(walk, ExtensionRelationId, extension);
+	rh_deps_visit(walk, NamespaceRelationId, nspid);
+	rh_deps_add_object(walk, ExtensionRelationId, extension);
 	image = rh_object_image(ExtensionRelationId, extension);
-	add_new(walk, image, psprintf("CREATE EXTENSION %s WITH SCHEMA %s CASCADE",
+	rh_deps_add_new(walk, image, psprintf("CREATE EXTENSION %s WITH SCHEMA %s CASCADE",
 								  quote_identifier(name), quote_identifier(schema)));
-}
-
-/* ------------------------------------------------------------------------
- * Types
- * ------------------------------------------------------------------------
- */
-
-/* 'a', 'b', .. in order, as SQL literals. */
-static char *
-enum_labels(Oid type)
-{
-	Relation	catalog = table_open(EnumRelationId, AccessShareLock);
-	StringInfoData buf;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	initStringInfo(&buf);
-	ScanKeyInit(&key, Anum_pg_enum_enumtypid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(type));
-	scan = systable_beginscan(catalog, EnumTypIdSortOrderIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "",
-						 quote_literal_cstr(NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel)));
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return buf.data;
-}
-
-static void
-visit_enum(Walk *walk, Oid type, const char *name)
-{
-	char	   *labels = enum_labels(type);
-	char	   *same;
-	char	   *body;
-
-	add_new(walk, rh_object_image(TypeRelationId, type),
-			psprintf("CREATE TYPE %s AS ENUM (%s)", name, labels));
-
-	/* an enum of that name with other labels would refuse rows later on */
-	same = psprintf("(SELECT pg_catalog.array_agg(enumlabel::pg_catalog.text ORDER BY enumsortorder) "
-					"FROM pg_catalog.pg_enum WHERE enumtypid = pg_catalog.to_regtype(%s)) "
-					"IS NOT DISTINCT FROM %s", quote_literal_cstr(name),
-					labels[0] == '\0' ? "NULL" : psprintf("ARRAY[%s]::pg_catalog.text[]", labels));
-	body = psprintf("BEGIN IF NOT (%s) THEN RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch', "
-					"MESSAGE = %s, HINT = %s; END IF; END", same,
-					quote_literal_cstr(psprintf("enum type %s has other labels on this node", name)),
-					quote_literal_cstr("Make its labels the same as on the coordinator, or drop it on the node."));
-	walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
-}
-
-/* CREATE DOMAIN with default, NOT NULL and checks. */
-static void
-visit_domain(Walk *walk, Form_pg_type form, const char *name, const char *default_text)
-{
-	Relation	catalog;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	StringInfoData buf;
-
-	visit(walk, TypeRelationId, form->typbasetype);
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "CREATE DOMAIN %s AS %s", name,
-					 format_type_extended(form->typbasetype, form->typtypmod,
-										  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
-	if (OidIsValid(form->typcollation) &&
-		form->typcollation != get_typcollation(form->typbasetype))
-		appendStringInfo(&buf, " COLLATE %s", generate_collation_name(form->typcollation));
-	if (default_text != NULL)
-		appendStringInfo(&buf, " DEFAULT %s", default_text);
-	if (form->typnotnull)
-		appendStringInfoString(&buf, " NOT NULL");
-
-	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(form->oid));
-	scan = systable_beginscan(catalog, ConstraintTypidIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
-		char	   *check = TextDatumGetCString(DirectFunctionCall1(pg_get_constraintdef,
-																	ObjectIdGetDatum(constraint->oid)));
-		char	   *end = strstr(check, " NOT VALID");
-
-		if (!constraint->convalidated && end != NULL && strcmp(end, " NOT VALID") == 0)
-			*end = '\0';
-		visit(walk, ConstraintRelationId, constraint->oid);
-		appendStringInfo(&buf, " CONSTRAINT %s %s",
-						 quote_identifier(NameStr(constraint->conname)), check);
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	add_new(walk, rh_object_image(TypeRelationId, form->oid), buf.data);
-}
-
-static void
-visit_composite(Walk *walk, Form_pg_type form, const char *name)
-{
-	Relation	rel = relation_open(form->typrelid, AccessShareLock);
-	StringInfoData buf;
-
-	if (rel->rd_rel->relkind != RELKIND_COMPOSITE_TYPE && walk->is_trial)
-	{
-		walk->failed = true;
-		relation_close(rel, AccessShareLock);
-		return;
-	}
-	if (rel->rd_rel->relkind != RELKIND_COMPOSITE_TYPE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 OidIsValid(walk->shell) ?
-				 errmsg("cannot distribute table \"%s\" because it uses the row type of \"%s\"",
-						get_rel_name(walk->shell), RelationGetRelationName(rel)) :
-				 errmsg("cannot create a function on the nodes that uses the row type of \"%s\"",
-						RelationGetRelationName(rel)),
-				 errhint("Use a type made with CREATE TYPE instead of the row type of a table.")));
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "CREATE TYPE %s AS (", name);
-	for (int i = 0, printed = 0; i < rel->rd_att->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(rel->rd_att, i);
-
-		if (attribute->attisdropped)
-			continue;
-		visit(walk, TypeRelationId, attribute->atttypid);
-		appendStringInfo(&buf, "%s%s %s", printed++ > 0 ? ", " : "",
-						 quote_identifier(NameStr(attribute->attname)),
-						 format_type_extended(attribute->atttypid, attribute->atttypmod,
-											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
-		if (OidIsValid(attribute->attcollation) &&
-			attribute->attcollation != get_typcollation(attribute->atttypid))
-			appendStringInfo(&buf, " COLLATE %s",
-							 generate_collation_name(attribute->attcollation));
-	}
-	appendStringInfoChar(&buf, ')');
-	relation_close(rel, AccessShareLock);
-	add_new(walk, rh_object_image(TypeRelationId, form->oid), buf.data);
-}
-
-/* Does a range type have a function that takes and returns it? */
-static bool
-has_canonical(Oid type)
-{
-	HeapTuple	tuple = SearchSysCache1(RANGETYPE, ObjectIdGetDatum(type));
-	bool		result;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for range type %u", type);
-	result = OidIsValid(((Form_pg_range) GETSTRUCT(tuple))->rngcanonical);
-	ReleaseSysCache(tuple);
-	return result;
-}
-
-/*
- * A base or a range type.  Where functions that it needs take or return it, a
- * shell stands for it until they are there.
- */
-static void
-visit_by_text(Walk *walk, Oid type, const char *name, bool needs_shell)
-{
-	char	   *body = psprintf("BEGIN CREATE TYPE %s; EXCEPTION WHEN unique_violation OR "
-								"duplicate_object OR insufficient_privilege THEN NULL; END", name);
-
-	if (needs_shell)
-		walk->statements = lappend(walk->statements, psprintf("DO %s", quote_literal_cstr(body)));
-	visit_dependencies(walk, TypeRelationId, type);
-	add_new(walk, rh_object_image(TypeRelationId, type), rh_object_text(TypeRelationId, type));
-}
-
-static void
-visit_type(Walk *walk, Oid type)
-{
-	HeapTuple	tuple;
-	Form_pg_type form;
-	char	   *name;
-	char	   *default_text = NULL;
-	Datum		datum;
-	bool		isnull;
-	Oid			element = get_element_type(type);
-
-	if (OidIsValid(element))
-	{
-		visit(walk, TypeRelationId, element);
-		return;
-	}
-	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", type);
-	form = (Form_pg_type) GETSTRUCT(tuple);
-	name = format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
-	datum = SysCacheGetAttr(TYPEOID, tuple, Anum_pg_type_typdefault, &isnull);
-	if (!isnull)
-		default_text = TextDatumGetCString(datum);
-	datum = SysCacheGetAttr(TYPEOID, tuple, Anum_pg_type_typdefaultbin, &isnull);
-	if (!isnull)
-		default_text = deparse_expression(stringToNode(TextDatumGetCString(datum)), NIL, false,
-										  false);
-	visit(walk, NamespaceRelationId, form->typnamespace);
-	if (form->typtype != TYPTYPE_MULTIRANGE)
-		add_object(walk, TypeRelationId, type);
-	switch (form->typtype)
-	{
-		case TYPTYPE_ENUM:
-			visit_enum(walk, type, name);
-			break;
-		case TYPTYPE_DOMAIN:
-			visit_domain(walk, form, name, default_text);
-			break;
-		case TYPTYPE_COMPOSITE:
-			visit_composite(walk, form, name);
-			break;
-		case TYPTYPE_RANGE:
-			visit_by_text(walk, type, name, has_canonical(type));
-			break;
-		case TYPTYPE_MULTIRANGE:
-			visit(walk, TypeRelationId, get_multirange_range(type));
-			break;
-		default:
-			if (form->typisdefined)
-				visit_by_text(walk, type, name, form->typtype == TYPTYPE_BASE);
-			break;
-	}
-	if (form->typtype != TYPTYPE_MULTIRANGE)
-		walk->types = lappend_oid(walk->types, type);
-	ReleaseSysCache(tuple);
 }
 
 /* ------------------------------------------------------------------------
@@ -435,8 +188,8 @@ visit_type(Walk *walk, Oid type)
  */
 
 /* The objects that an object's own pg_depend rows name. */
-static void
-visit_dependencies(Walk *walk, Oid classid, Oid objid)
+void
+rh_deps_visit_dependencies(RhDepsWalk *walk, Oid classid, Oid objid)
 {
 	Relation	catalog = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData keys[2];
@@ -464,7 +217,7 @@ visit_dependencies(Walk *walk, Oid classid, Oid objid)
 	{
 		ObjectAddress *address = lfirst(lc);
 
-		visit(walk, address->classId, address->objectId);
+		rh_deps_visit(walk, address->classId, address->objectId);
 	}
 }
 
@@ -473,35 +226,35 @@ visit_dependencies(Walk *walk, Oid classid, Oid objid)
  * type brings its input and output functions with it.
  */
 static void
-visit_signature(Walk *walk, Oid function)
+visit_signature(RhDepsWalk *walk, Oid function)
 {
 	Oid		   *types;
 	int			count;
 	Oid			result = get_func_signature(function, &types, &count);
 
-	visit(walk, TypeRelationId, result);
+	rh_deps_visit(walk, TypeRelationId, result);
 	for (int i = 0; i < count; i++)
-		visit(walk, TypeRelationId, types[i]);
+		rh_deps_visit(walk, TypeRelationId, types[i]);
 }
 
 static void
-visit_function(Walk *walk, Oid function)
+visit_function(RhDepsWalk *walk, Oid function)
 {
 	Oid			outer = walk->function;
 
 	walk->function = function;
-	visit_dependencies(walk, ProcedureRelationId, function);
+	rh_deps_visit_dependencies(walk, ProcedureRelationId, function);
 	walk->function = outer;
 	if (get_func_prokind(function) == PROKIND_AGGREGATE)
 	{
-		add_object(walk, ProcedureRelationId, function);
-		add_new(walk, rh_object_image(ProcedureRelationId, function),
+		rh_deps_add_object(walk, ProcedureRelationId, function);
+		rh_deps_add_new(walk, rh_object_image(ProcedureRelationId, function),
 				rh_object_text(ProcedureRelationId, function));
 		return;
 	}
 	if (!rh_node_function_has_text(function))
 		return;					/* comes with its type */
-	add_object(walk, ProcedureRelationId, function);
+	rh_deps_add_object(walk, ProcedureRelationId, function);
 
 	/* what triggers call are the buckets' copies */
 	if (get_func_rettype(function) != TRIGGEROID || !rh_node_function_has_copies(function))
@@ -510,7 +263,7 @@ visit_function(Walk *walk, Oid function)
 
 /* A function's text names tables and the like: a node has none of them. */
 static void
-visit_relation(Walk *walk, Oid relid)
+visit_relation(RhDepsWalk *walk, Oid relid)
 {
 	if (!OidIsValid(walk->function) || get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
 		return;
@@ -525,7 +278,7 @@ visit_relation(Walk *walk, Oid relid)
 }
 
 static void
-visit_collation(Walk *walk, Oid collation)
+visit_collation(RhDepsWalk *walk, Oid collation)
 {
 	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
 	Form_pg_collation form;
@@ -537,8 +290,8 @@ visit_collation(Walk *walk, Oid collation)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for collation %u", collation);
 	form = (Form_pg_collation) GETSTRUCT(tuple);
-	visit(walk, NamespaceRelationId, form->collnamespace);
-	add_object(walk, CollationRelationId, collation);
+	rh_deps_visit(walk, NamespaceRelationId, form->collnamespace);
+	rh_deps_add_object(walk, CollationRelationId, collation);
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE COLLATION %s (PROVIDER = %s, DETERMINISTIC = %s", name,
 					 form->collprovider == COLLPROVIDER_ICU ? "icu" : "libc",
@@ -555,31 +308,31 @@ visit_collation(Walk *walk, Oid collation)
 		appendStringInfo(&buf, ", LC_CTYPE = %s", quote_literal_cstr(TextDatumGetCString(datum)));
 	appendStringInfoChar(&buf, ')');
 	ReleaseSysCache(tuple);
-	add_new(walk, rh_object_image(CollationRelationId, collation), buf.data);
+	rh_deps_add_new(walk, rh_object_image(CollationRelationId, collation), buf.data);
 }
 
 /* An object that CREATE makes as a whole, after what pg_depend says that it needs. */
 static void
-visit_plain(Walk *walk, Oid classid, Oid objid)
+visit_plain(RhDepsWalk *walk, Oid classid, Oid objid)
 {
-	visit_dependencies(walk, classid, objid);
-	add_object(walk, classid, objid);
-	add_new(walk, rh_object_image(classid, objid), rh_object_text(classid, objid));
+	rh_deps_visit_dependencies(walk, classid, objid);
+	rh_deps_add_object(walk, classid, objid);
+	rh_deps_add_new(walk, rh_object_image(classid, objid), rh_object_text(classid, objid));
 }
 
 static void
-visit_operator(Walk *walk, Oid operator)
+visit_operator(RhDepsWalk *walk, Oid operator)
 {
 	if (!OidIsValid(get_opcode(operator)))
 		return;					/* a shell */
 	visit_plain(walk, OperatorRelationId, operator);
-	visit(walk, OperatorRelationId, get_commutator(operator));
-	visit(walk, OperatorRelationId, get_negator(operator));
+	rh_deps_visit(walk, OperatorRelationId, get_commutator(operator));
+	rh_deps_visit(walk, OperatorRelationId, get_negator(operator));
 }
 
 /* Members of a family: all, or those of one type. */
 static void
-visit_members(Walk *walk, Oid family, Oid type)
+visit_members(RhDepsWalk *walk, Oid family, Oid type)
 {
 	ListCell   *lc;
 
@@ -589,21 +342,21 @@ visit_members(Walk *walk, Oid family, Oid type)
 
 		if (OidIsValid(type) && member->left != type && member->right != type)
 			continue;
-		visit(walk, TypeRelationId, member->left);
-		visit(walk, TypeRelationId, member->right);
-		visit(walk, member->classid, member->objid);
+		rh_deps_visit(walk, TypeRelationId, member->left);
+		rh_deps_visit(walk, TypeRelationId, member->right);
+		rh_deps_visit(walk, member->classid, member->objid);
 	}
 }
 
 static void
-visit_opclass(Walk *walk, Oid opclass)
+visit_opclass(RhDepsWalk *walk, Oid opclass)
 {
 	visit_members(walk, get_opclass_family(opclass), get_opclass_input_type(opclass));
 	visit_plain(walk, OperatorClassRelationId, opclass);
 }
 
 static void
-visit_family(Walk *walk, Oid family)
+visit_family(RhDepsWalk *walk, Oid family)
 {
 	visit_members(walk, family, InvalidOid);
 	visit_plain(walk, OperatorFamilyRelationId, family);
@@ -611,7 +364,7 @@ visit_family(Walk *walk, Oid family)
 
 /* What a kind of object asks for before it is made. */
 static void
-visit_kind(Walk *walk, Oid classid, Oid objid)
+visit_kind(RhDepsWalk *walk, Oid classid, Oid objid)
 {
 	switch (classid)
 	{
@@ -622,7 +375,7 @@ visit_kind(Walk *walk, Oid classid, Oid objid)
 			visit_schema(walk, objid);
 			break;
 		case TypeRelationId:
-			visit_type(walk, objid);
+			rh_deps_visit_type(walk, objid);
 			break;
 		case ProcedureRelationId:
 			visit_function(walk, objid);
@@ -640,7 +393,7 @@ visit_kind(Walk *walk, Oid classid, Oid objid)
 			visit_family(walk, objid);
 			break;
 		case ConstraintRelationId:
-			visit_dependencies(walk, classid, objid);
+			rh_deps_visit_dependencies(walk, classid, objid);
 			break;
 		case RelationRelationId:
 			visit_relation(walk, objid);
@@ -663,8 +416,8 @@ visit_kind(Walk *walk, Oid classid, Oid objid)
  * Look at one object, once.  Kinds that a table has of itself (constraints,
  * defaults, indexes, sequences) bring nothing with them here.
  */
-static void
-visit(Walk *walk, Oid classid, Oid objid)
+void
+rh_deps_visit(RhDepsWalk *walk, Oid classid, Oid objid)
 {
 	ObjectAddress address;
 	Oid			extension;
@@ -684,7 +437,7 @@ visit(Walk *walk, Oid classid, Oid objid)
 	if (classid != RelationRelationId)
 		add_exact_object_address(&address, walk->seen);
 	if (OidIsValid(extension))
-		visit(walk, ExtensionRelationId, extension);
+		rh_deps_visit(walk, ExtensionRelationId, extension);
 	else
 		visit_kind(walk, classid, objid);
 }
@@ -730,16 +483,16 @@ type_company(Oid type)
 static bool
 is_possible(const ObjectAddress *address)
 {
-	Walk		trial = {.seen = new_object_addresses(), .is_trial = true};
+	RhDepsWalk	trial = {.seen = new_object_addresses(), .is_trial = true};
 
-	visit(&trial, address->classId, address->objectId);
+	rh_deps_visit(&trial, address->classId, address->objectId);
 	free_object_addresses(trial.seen);
 	return !trial.failed;
 }
 
 /* Visit what the types visited so far bring with them, and those that come with it. */
 static void
-visit_company(Walk *walk)
+visit_company(RhDepsWalk *walk)
 {
 	while (walk->types != NIL)
 	{
@@ -755,7 +508,7 @@ visit_company(Walk *walk)
 				!OidIsValid(getExtensionOfObject(address->classId, address->objectId)) &&
 				!rh_node_object_is_part(address->classId, address->objectId) &&
 				is_possible(address))
-				visit(walk, address->classId, address->objectId);
+				rh_deps_visit(walk, address->classId, address->objectId);
 		}
 	}
 }
@@ -767,7 +520,7 @@ visit_company(Walk *walk)
 
 /* The OIDs of a catalog's rows that hang on a relation, by an index on it. */
 static void
-visit_parts(Walk *walk, Oid catalogid, AttrNumber relcolumn, Oid indexid, AttrNumber oidcolumn,
+visit_parts(RhDepsWalk *walk, Oid catalogid, AttrNumber relcolumn, Oid indexid, AttrNumber oidcolumn,
 			Oid relid)
 {
 	Relation	catalog = table_open(catalogid, AccessShareLock);
@@ -789,7 +542,7 @@ visit_parts(Walk *walk, Oid catalogid, AttrNumber relcolumn, Oid indexid, AttrNu
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 	foreach(lc, oids)
-		visit_dependencies(walk, catalogid == IndexRelationId ? RelationRelationId : catalogid,
+		rh_deps_visit_dependencies(walk, catalogid == IndexRelationId ? RelationRelationId : catalogid,
 						   lfirst_oid(lc));
 }
 
@@ -798,38 +551,52 @@ visit_parts(Walk *walk, Oid catalogid, AttrNumber relcolumn, Oid indexid, AttrNu
  * name in an argument.
  */
 static void
-visit_trigger_configurations(Walk *walk, Relation rel)
+visit_trigger_configurations(RhDepsWalk *walk, Relation rel)
 {
 	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
 		Trigger    *trigger = &rel->trigdesc->triggers[i];
 
 		if (trigger->tgfoid == F_TSVECTOR_UPDATE_TRIGGER && trigger->tgnargs > 1)
-			visit(walk, TSConfigRelationId,
+			rh_deps_visit(walk, TSConfigRelationId,
 				  get_ts_config_oid(stringToQualifiedNameList(trigger->tgargs[1]), true));
 	}
 }
 
+/* For a table's sake, or with InvalidOid a function's. */
+static void
+begin_walk(RhDepsWalk *walk, Oid shell)
+{
+	memset(walk, 0, sizeof(RhDepsWalk));
+	walk->shell = shell;
+	walk->seen = new_object_addresses();
+	rh_qualify_names();
+}
+
+static void
+end_walk(RhDepsWalk *walk)
+{
+	visit_company(walk);
+	PopOverrideSearchPath();
+	free_object_addresses(walk->seen);
+}
+
 /* All that a table needs, in the order of its making. */
 static void
-walk_table(Walk *walk, Oid shell)
+walk_table(RhDepsWalk *walk, Oid shell)
 {
-	OverrideSearchPath path = {NIL, true, false, 0};
 	Relation	rel = relation_open(shell, AccessShareLock);
 	ListCell   *lc;
 
-	memset(walk, 0, sizeof(Walk));
-	walk->shell = shell;
-	walk->seen = new_object_addresses();
-	PushOverrideSearchPath(&path);
+	begin_walk(walk, shell);
 	for (int i = 0; i < rel->rd_att->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(rel->rd_att, i);
 
 		if (attribute->attisdropped)
 			continue;
-		visit(walk, TypeRelationId, attribute->atttypid);
-		visit(walk, CollationRelationId, attribute->attcollation);
+		rh_deps_visit(walk, TypeRelationId, attribute->atttypid);
+		rh_deps_visit(walk, CollationRelationId, attribute->attcollation);
 	}
 	visit_parts(walk, AttrDefaultRelationId, Anum_pg_attrdef_adrelid,
 				AttrDefaultIndexId, Anum_pg_attrdef_oid, shell);
@@ -838,25 +605,23 @@ walk_table(Walk *walk, Oid shell)
 	visit_parts(walk, IndexRelationId, Anum_pg_index_indrelid,
 				IndexIndrelidIndexId, Anum_pg_index_indexrelid, shell);
 	if (!rh_reference_is(shell))	/* whose triggers fire here alone */
+	{
 		visit_parts(walk, TriggerRelationId, Anum_pg_trigger_tgrelid,
 					TriggerRelidNameIndexId, Anum_pg_trigger_oid, shell);
-	if (!rh_reference_is(shell))
 		visit_parts(walk, PolicyRelationId, Anum_pg_policy_polrelid,
 					PolicyPolrelidPolnameIndexId, Anum_pg_policy_oid, shell);
-	foreach(lc, RelationGetStatExtList(rel))
-		visit_dependencies(walk, StatisticExtRelationId, lfirst_oid(lc));
-	if (!rh_reference_is(shell))
 		visit_trigger_configurations(walk, rel);
-	visit_company(walk);
-	PopOverrideSearchPath();
-	free_object_addresses(walk->seen);
+	}
+	foreach(lc, RelationGetStatExtList(rel))
+		rh_deps_visit_dependencies(walk, StatisticExtRelationId, lfirst_oid(lc));
+	end_walk(walk);
 	relation_close(rel, AccessShareLock);
 }
 
 List *
 rh_shard_ddl_dependencies(Oid shell)
 {
-	Walk		walk;
+	RhDepsWalk	walk;
 	ListCell   *lc;
 
 	walk_table(&walk, shell);
@@ -874,7 +639,7 @@ rh_shard_ddl_dependencies(Oid shell)
 List *
 rh_shard_deps_objects(Oid shell)
 {
-	Walk		walk;
+	RhDepsWalk	walk;
 
 	walk_table(&walk, shell);
 	return walk.objects;
@@ -883,33 +648,27 @@ rh_shard_deps_objects(Oid shell)
 List *
 rh_shard_deps_of_object(Oid classid, Oid objid)
 {
-	OverrideSearchPath path = {NIL, true, false, 0};
-	Walk		walk = {.seen = new_object_addresses()};
+	RhDepsWalk	walk;
 
-	PushOverrideSearchPath(&path);
-	visit(&walk, classid, objid);
-	visit_company(&walk);
-	PopOverrideSearchPath();
-	free_object_addresses(walk.seen);
+	begin_walk(&walk, InvalidOid);
+	rh_deps_visit(&walk, classid, objid);
+	end_walk(&walk);
 	return walk.statements;
 }
 
 List *
 rh_shard_deps_of_needs(Oid classid, Oid objid, List **objects)
 {
-	OverrideSearchPath path = {NIL, true, false, 0};
-	Walk		walk = {.seen = new_object_addresses()};
+	RhDepsWalk	walk;
 	ObjectAddress self;
 
+	begin_walk(&walk, InvalidOid);
 	ObjectAddressSet(self, classid, objid);
 	add_exact_object_address(&self, walk.seen);
-	PushOverrideSearchPath(&path);
-	visit_dependencies(&walk, classid, objid);
+	rh_deps_visit_dependencies(&walk, classid, objid);
 	if (classid == OperatorFamilyRelationId)
 		visit_members(&walk, objid, InvalidOid);
-	visit_company(&walk);
-	PopOverrideSearchPath();
-	free_object_addresses(walk.seen);
+	end_walk(&walk);
 	*objects = walk.objects;
 	return walk.statements;
 }
@@ -918,7 +677,7 @@ rh_shard_deps_of_needs(Oid classid, Oid objid, List **objects)
 static bool
 visit_function_of_expr(Oid function, void *context)
 {
-	visit(context, ProcedureRelationId, function);
+	rh_deps_visit(context, ProcedureRelationId, function);
 	return false;
 }
 
@@ -929,30 +688,27 @@ visit_expression(Node *node, void *context)
 		return false;
 	check_functions_in_node(node, visit_function_of_expr, context);
 	if (IsA(node, OpExpr) || IsA(node, DistinctExpr) || IsA(node, NullIfExpr))
-		visit(context, OperatorRelationId, ((OpExpr *) node)->opno);
+		rh_deps_visit(context, OperatorRelationId, ((OpExpr *) node)->opno);
 	else if (IsA(node, ScalarArrayOpExpr))
-		visit(context, OperatorRelationId, ((ScalarArrayOpExpr *) node)->opno);
+		rh_deps_visit(context, OperatorRelationId, ((ScalarArrayOpExpr *) node)->opno);
 	else if (IsA(node, CollateExpr))
-		visit(context, CollationRelationId, ((CollateExpr *) node)->collOid);
+		rh_deps_visit(context, CollationRelationId, ((CollateExpr *) node)->collOid);
 	else if (IsA(node, Const) && ((Const *) node)->consttype == REGCONFIGOID &&
 			 !((Const *) node)->constisnull)
-		visit(context, TSConfigRelationId, DatumGetObjectId(((Const *) node)->constvalue));
+		rh_deps_visit(context, TSConfigRelationId, DatumGetObjectId(((Const *) node)->constvalue));
 	if (IsA(node, Const) || IsA(node, RelabelType) || IsA(node, CoerceViaIO) ||
 		IsA(node, CoerceToDomain) || IsA(node, ArrayCoerceExpr) || IsA(node, RowExpr))
-		visit(context, TypeRelationId, exprType(node));
+		rh_deps_visit(context, TypeRelationId, exprType(node));
 	return expression_tree_walker(node, visit_expression, context);
 }
 
 List *
 rh_shard_ddl_expression_dependencies(Oid shell, Node *expr)
 {
-	OverrideSearchPath path = {NIL, true, false, 0};
-	Walk		walk = {.shell = shell, .seen = new_object_addresses()};
+	RhDepsWalk	walk;
 
-	PushOverrideSearchPath(&path);
+	begin_walk(&walk, shell);
 	(void) visit_expression(expr, &walk);
-	visit_company(&walk);
-	PopOverrideSearchPath();
-	free_object_addresses(walk.seen);
+	end_walk(&walk);
 	return walk.statements;
 }

@@ -155,12 +155,11 @@ protect_sort_columns(Node *node, void *arg)
 static char *
 print_query(Query *query)
 {
-	OverrideSearchPath path = {.schemas = NIL,.addCatalog = true,.addTemp = false};
 	int			level = rh_template_printing_modes();
 	char	   *text;
 
 	(void) protect_sort_columns((Node *) query, NULL);
-	PushOverrideSearchPath(&path);
+	rh_qualify_names();
 	text = pg_get_querydef(query, false);
 	PopOverrideSearchPath();
 	rh_template_printing_done(level);
