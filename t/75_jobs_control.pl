@@ -44,6 +44,9 @@ sub arm { $c->query("SELECT rehouse.debug_arm('$_[0]', '$_[1]')"); return; }
 sub disarm { $c->query("SELECT rehouse.debug_disarm('$_[0]')"); return; }
 sub wait_at { $c->poll("SELECT rehouse.debug_waiting('$_[0]')"); return; }
 
+# A new keeper sweeps at once.
+sub sweep { $c->query(q{SELECT pg_terminate_backend(pid) FROM rehouse.processes() WHERE role = 'keeper'}); return; }
+
 # The newest job ends well, with all rows and nothing left.
 sub ends_well
 {
@@ -150,6 +153,7 @@ fill_third();
 $c->poll(q{SELECT state FROM rehouse.jobs ORDER BY job_id DESC LIMIT 1}, 'failed');
 like($c->query("SELECT last_error FROM rehouse.jobs WHERE job_id = ($last)"), qr/could not connect to node/, 'a node that is down fails the job, after some attempts');
 is($c->query("SELECT max(attempts) FROM rehouse.job_steps WHERE job_id = ($last)"), '3', 'as many as the setting says');
+sweep();
 $c->poll('SELECT count(*) FROM rehouse.node_troubles', '1');
 $cluster->worker(3)->start;
 isnt($c->query('SELECT citus_rebalance_start()'), '0', 'when it is back, a rebalance is started by hand');
@@ -188,7 +192,7 @@ my $rebalance = q{SELECT max(job_id) FROM rehouse.jobs WHERE kind = 'rebalance'}
 my $kept = $c->query($rebalance);
 is($c->query('SELECT count(*) > 5 FROM rehouse.jobs'), 't', 'all jobs are there');
 $c->query(qq{UPDATE rehouse.jobs SET finished_at = finished_at - interval '31 days' WHERE job_id < ($last)});
-$c->query(q{SELECT pg_terminate_backend(pid) FROM rehouse.processes() WHERE role = 'keeper'});  # a new one sweeps at once
+sweep();
 $c->poll("SELECT string_agg(job_id::text, ' ' ORDER BY job_id) FROM rehouse.jobs", "$kept " . $c->query($last), 120);
 is($c->query("SELECT count(*) FROM rehouse.job_steps WHERE job_id NOT IN (SELECT job_id FROM rehouse.jobs)"), '0', 'but the youngest, and the last rebalance');
 $c->poll("SELECT count(*) FROM rehouse.transfers WHERE job_id NOT IN (SELECT job_id FROM rehouse.jobs)", '0');
