@@ -160,7 +160,7 @@ SELECT is((SELECT count(*)::int FROM r WHERE k = 1 AND distance(name, 'name 1') 
 SELECT is((SELECT count(*)::int FROM r WHERE id === 3), 1, 'an operator that nodes lack is evaluated here');
 SELECT is((SELECT count(*)::int FROM r WHERE k = 1 AND id === 1), 1);
 SELECT is((SELECT count(*)::int FROM r WHERE k = 1 AND name ~~~ 'name 1'), 10);
-SELECT throws_ok('UPDATE r SET name = name || 1 WHERE id === 3', '0A000', NULL, 'but not in a change of rows there');
+SELECT lives_ok('UPDATE r SET name = name WHERE id === 3', 'in a change of rows, too');
 CREATE TYPE elsewhere AS ENUM ('a');
 SELECT is((SELECT count(*)::int FROM r WHERE k = 1 AND 'a'::elsewhere::text = 'a'), 10, 'a type that nodes lack');
 SELECT is((SELECT string_agg(x::text, ',') FROM (SELECT 'a'::elsewhere AS x FROM r WHERE k = 7) y), 'a');
