@@ -54,8 +54,8 @@ struct RhPipelineError
 {
 	int			level;			/* of the transaction that fails with it */
 	char	   *body;
-	char	   *sql;
-	char	   *context;
+	char	   *sql;			/* of its INSERT, or NULL */
+	char	   *context;		/* the same */
 };
 
 static bool pipeline_inserts = true;
@@ -154,19 +154,26 @@ rh_pipeline_reset(RhConn *conn)
 	MemoryContextReset(conn->pipeline_context);
 }
 
-/* Keep an error, with all that is to be said of it, until its level has ended. */
+/*
+ * Keep an error, with all that is to be said of it, until its level has ended.
+ * After the last answer it is nobody's: the node has ended the session.
+ */
 static void
 save_error(RhConn *conn, RhMessage *message)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	RhPipelined *insert = &conn->pipeline[conn->pipeline_answered];
-	RhPipelineError *error = palloc(sizeof(RhPipelineError));
+	RhPipelineError *error = palloc0(sizeof(RhPipelineError));
 
 	error->level = conn->xact_depth;
 	error->body = palloc(message->length);
 	memcpy(error->body, message->body, message->length);
-	error->sql = pstrdup(insert->prepared->sql);
-	error->context = insert->context != NULL ? pstrdup(insert->context) : NULL;
+	if (conn->pipeline_answered < conn->pipelined)
+	{
+		RhPipelined *insert = &conn->pipeline[conn->pipeline_answered];
+
+		error->sql = pstrdup(insert->prepared->sql);
+		error->context = insert->context != NULL ? pstrdup(insert->context) : NULL;
+	}
 	conn->pipeline_error = error;
 	MemoryContextSwitchTo(old);
 }
@@ -196,7 +203,10 @@ raise_error(RhConn *conn)
 	pg_unreachable();
 }
 
-/* The worker has refused the first INSERT without an answer, and passed over all that follows. */
+/*
+ * The worker has refused the first INSERT without an answer, and passed over all
+ * that follows; or has ended the session.
+ */
 void
 rh_pipeline_refused(RhConn *conn, RhMessage *message)
 {

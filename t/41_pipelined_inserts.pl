@@ -119,6 +119,22 @@ pass('the session ends, and its INSERT with it');
 $other->query('ROLLBACK');
 is($c->query('SELECT count(*) FROM items'), 0, 'nothing is left of any of them');
 
+# the worker ends the session when it has done all INSERTs, and before anybody has asked for the answers
+my $unasked = $c->session;
+$other->query('BEGIN; SELECT pg_advisory_xact_lock(41)');
+$unasked->query("BEGIN; SELECT fill($k1, 100, 101)");
+$unasked->send("DO \$\$ BEGIN PERFORM fill($k1, 1, 5); PERFORM pg_advisory_xact_lock(41); END \$\$");
+$c->poll(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}, '1');
+my $of_session = "FROM pg_stat_activity WHERE application_name = 'rehouse " . $unasked->backend_pid . "'";
+$cluster->worker(1)->poll("SELECT count(*) $of_session AND query LIKE '%INSERT%' AND wait_event = 'ClientRead'", '1');
+$cluster->worker(1)->query("SELECT pg_terminate_backend(pid) $of_session");
+$cluster->worker(1)->poll("SELECT count(*) $of_session", '0');
+$other->query('COMMIT');
+($rows, $messages) = $unasked->finish;
+like($messages, qr/08006.*terminating connection/s, 'a session that the node has ended');
+$unasked->query('ROLLBACK');
+is($unasked->query('SELECT count(*) FROM items'), 0, 'goes on after the transaction');
+
 # a deadlock: $s has an INSERT that waits on node 1 while it waits for a local lock itself
 $c->query('INSERT INTO lines VALUES (1), (2)');
 for my $first (0, 1)
