@@ -700,22 +700,45 @@ prepare_index(RhDdlTable *entry, AlterTableStmt *statement, const char *index)
 	}
 }
 
+/* Add a table that is altered to the statement. */
+static RhDdlTable *
+add_altered(RhDdl **ddl, Oid relid)
+{
+	RhDdlTable *entry = rh_ddl_add_table(ddl, relid, true);
+
+	entry->alter = palloc0(sizeof(RhDdlAlter));
+	entry->alter->old_natts = -1;
+	rh_partition_lock_root(relid, AccessExclusiveLock);
+	return entry;
+}
+
+void
+rh_ddl_alter_table(RhDdl **ddl, Oid relid, Node **node)
+{
+	RhDdlTable *entry = add_altered(ddl, relid);
+
+	prepare_table(*ddl, entry, node);
+}
+
 void
 rh_ddl_alter(RhDdl **ddl, Node **node)
 {
 	AlterTableStmt *statement = castNode(AlterTableStmt, *node);
 	RhTable		table;
-	Oid			relid = rh_ddl_relation(statement->relation, &table);
+	Oid			relid;
 	RhDdlTable *entry;
 
+	if (statement->objtype == OBJECT_TYPE)
+	{
+		rh_ddl_alter_type(ddl, statement);
+		return;
+	}
+	relid = rh_ddl_relation(statement->relation, &table);
 	if (!OidIsValid(relid))
 		return;
 	if (statement->objtype != OBJECT_TABLE && statement->objtype != OBJECT_INDEX)
 		rh_ddl_refuse(relid, "this form of ALTER");
-	entry = rh_ddl_add_table(ddl, relid, true);
-	entry->alter = palloc0(sizeof(RhDdlAlter));
-	entry->alter->old_natts = -1;
-	rh_partition_lock_root(relid, AccessExclusiveLock);
+	entry = add_altered(ddl, relid);
 	entry->only = !statement->relation->inh;
 	if (RangeVarGetRelid(statement->relation, NoLock, false) != relid)
 		prepare_index(entry, statement, statement->relation->relname);

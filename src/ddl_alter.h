@@ -81,6 +81,12 @@ extern void rh_ddl_columns_settle(RhDdlTable *entry, RhPlacement *placements, in
 extern List *rh_ddl_columns_statements(RhDdlTable *entry, const RhPlacement *bucket,
 									   int position, List *parts);
 
+/*
+ * ddl_alter.c: the parts of a statement, for one table; *node becomes what the
+ * shell gets.
+ */
+extern void rh_ddl_alter_table(RhDdl **ddl, Oid relid, Node **node);
+
 /* ddl_alter.c: all that one bucket's shard gets. */
 extern List *rh_ddl_alter_statements(RhDdlTable *entry, const RhPlacement *bucket, int position,
 									 List *new_objects);

@@ -116,6 +116,8 @@ extern void rh_ddl_exec(RhDdlTable *entry, int32 node_id, List *statements);
 /* The kinds of statements: each adds to *ddl, or raises 0A000, or does nothing. */
 extern void rh_ddl_alter(RhDdl **ddl, Node **node);
 extern Node *rh_ddl_alter_next(RhDdl *ddl);
+extern void rh_ddl_alter_type(RhDdl **ddl, AlterTableStmt *statement);
+extern void rh_ddl_rename_attribute(RhDdl **ddl, RenameStmt *statement);
 extern void rh_ddl_index(RhDdl **ddl, Node **node, const char *sql);
 extern void rh_ddl_reindex(RhDdl **ddl, Node **node);
 extern void rh_ddl_cluster(RhDdl **ddl, Node **node);

@@ -28,6 +28,8 @@ rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
 		rh_ddl_rename_schema(ddl, statement);
 	else if (statement->renameType == OBJECT_STATISTIC_EXT)
 		rh_ddl_rename_statistics(ddl, statement);
+	else if (statement->renameType == OBJECT_ATTRIBUTE)
+		rh_ddl_rename_attribute(ddl, statement);
 	if (statement->relation == NULL)
 		return;
 	relid = rh_ddl_relation(statement->relation, &table);

@@ -1,5 +1,5 @@
 -- ALTER TABLE on distributed tables: after every form the shards' catalogs are as the shell's.
-SELECT plan(84);
+SELECT plan(93);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -179,6 +179,28 @@ SELECT is(detail_of('ALTER TABLE v ADD CHECK (x < 999)'), 'Key (k, x)=(odd, 999)
 SELECT is(detail_of('ALTER TABLE v ALTER y SET NOT NULL'), 'Key (k, x)=(odd, 999) is that of a row that violates it.');
 SELECT is(detail_of('ALTER TABLE v ADD z int NOT NULL'), '');
 SELECT same('and nothing has changed', 'v');
+
+-- the type of typed tables
+CREATE TYPE tt AS (k int, v int);
+CREATE TABLE typed OF tt (PRIMARY KEY (k)); CREATE TABLE typed_everywhere OF tt;
+SELECT create_distributed_table('typed', 'k'); SELECT create_reference_table('typed_everywhere');
+INSERT INTO typed SELECT g, g FROM generate_series(1, 20) g; INSERT INTO typed_everywhere VALUES (1, 1);
+SELECT throws_ok('ALTER TYPE tt ADD ATTRIBUTE w int', '2BP01', NULL, 'without CASCADE');
+ALTER TYPE tt ADD ATTRIBUTE w int CASCADE;
+UPDATE typed SET w = k * 2;
+SELECT same('ADD ATTRIBUTE', 'typed');
+ALTER TYPE tt ALTER ATTRIBUTE v TYPE text CASCADE, DROP ATTRIBUTE IF EXISTS nothing CASCADE;
+ALTER TYPE tt RENAME ATTRIBUTE v TO vv CASCADE;
+ALTER TYPE tt RENAME ATTRIBUTE k TO kk CASCADE;
+SELECT same('ALTER and RENAME ATTRIBUTE', 'typed');
+SELECT same('.. in a reference table', 'typed_everywhere');
+SELECT results_eq('SELECT vv, w FROM typed WHERE kk = 7', $$VALUES ('7', 14)$$);
+SELECT throws_ok('ALTER TYPE tt DROP ATTRIBUTE kk CASCADE', '0A000', 'cannot drop distribution column "kk" of table "typed"');
+SELECT throws_ok('ALTER TYPE tt ADD ATTRIBUTE y int CASCADE, ALTER ATTRIBUTE vv TYPE varchar(9) CASCADE', '0A000', NULL, 'both at once');
+BEGIN; ALTER TYPE tt ADD ATTRIBUTE q int CASCADE; ROLLBACK;
+ALTER TYPE tt DROP ATTRIBUTE w CASCADE;
+SELECT same('DROP ATTRIBUTE', 'typed');
+SELECT is((SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'typed'::regclass AND attnum > 0 AND NOT attisdropped), '{kk,vv}');
 
 -- in a transaction
 BEGIN;
