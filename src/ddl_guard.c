@@ -216,7 +216,8 @@ constraint_dropped(Oid constraint)
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
 	if (rh_local_reference_is(constraint, &referencing, &referenced))
 		record_lost_reference(constraint, referenced);
-	else if (OidIsValid(form->conrelid) && !OidIsValid(form->conparentid))
+	else if (OidIsValid(form->conrelid) && !OidIsValid(form->conparentid) &&
+			 form->contype != CONSTRAINT_TRIGGER)
 		record_part(form->conrelid, form->confrelid, RH_PART_CONSTRAINT, NameStr(form->conname));
 	ReleaseSysCache(tuple);
 }

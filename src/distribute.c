@@ -245,11 +245,17 @@ is_foreign_key_between(Oid constraint, bool distributed)
 	return result;
 }
 
-/* Switch the internal triggers of such foreign keys on one relation. */
+/*
+ * Switch the internal triggers of such foreign keys on one relation.  Off is
+ * "on a replica": no statement fires them there but one of a session in the
+ * role "replica" that changes a reference table, whose actions the nodes would
+ * take as well.  Disabled ones would look in psql as if the constraint were
+ * not enforced.
+ */
 static void
 switch_ri_triggers_of(Oid relid, bool distributed, LOCKMODE lockmode)
 {
-	char		state = distributed ? TRIGGER_DISABLED : TRIGGER_FIRES_ON_ORIGIN;
+	char		state = distributed ? TRIGGER_FIRES_ON_REPLICA : TRIGGER_FIRES_ON_ORIGIN;
 	Relation	rel = table_open(relid, lockmode);
 	TriggerDesc *triggers = rel->trigdesc;
 	List	   *names = NIL;

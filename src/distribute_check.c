@@ -308,8 +308,8 @@ check_unique_indexes(Relation rel, Form_pg_attribute key)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 rh_map_table(RelationGetRelid(rel), &table) && table.key_attnum == key->attnum ?
-					 errmsg("cannot add a %s without distribution column \"%s\" to table \"%s\"",
-							what, NameStr(key->attname), RelationGetRelationName(rel)) :
+					 errmsg("cannot add %s %s without distribution column \"%s\" to table \"%s\"",
+							form->indisexclusion ? "an" : "a", what, NameStr(key->attname), RelationGetRelationName(rel)) :
 					 errmsg("cannot distribute table \"%s\" by column \"%s\"",
 							RelationGetRelationName(rel), NameStr(key->attname)),
 					 errdetail("The %s \"%s\" does not include the distribution column, so it could not be enforced across shards.",

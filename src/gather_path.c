@@ -33,6 +33,7 @@
 #include "src/pushdown.h"
 #include "src/rehouse.h"
 #include "src/template.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -259,6 +260,27 @@ add_part_path(PlannerInfo *root, RelOptInfo *rel, RhPart *part)
 	add_scan_path(root, rel, &part->table, lateral_param_info(root, rel));
 }
 
+/*
+ * TABLESAMPLE: each shard is sampled by its node.  A second scan would get another
+ * sample, so that what may be scanned again is kept, as by PostgreSQL's planner
+ * for methods of which that is true.
+ */
+static void
+add_sample_path(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+{
+	Oid			method = rte->tablesample->tsmhandler;
+
+	if (method != F_BERNOULLI && method != F_SYSTEM)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot sample distributed table \"%s\" by method \"%s\"",
+						get_rel_name(rte->relid), get_func_name(method)),
+				 errdetail("Each shard is sampled by itself, by what every node has."),
+				 errhint("Use BERNOULLI or SYSTEM.")));
+	if (root->query_level > 1 || bms_membership(root->all_baserels) != BMS_SINGLETON)
+		rel->pathlist = list_make1(create_material_path(rel, linitial(rel->pathlist)));
+}
+
 static void
 rh_set_rel_pathlist_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
@@ -276,18 +298,15 @@ rh_set_rel_pathlist_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTbl
 	if (rte->rtekind != RTE_RELATION || !rh_gather_is_sharded(rte->relid) ||
 		!rh_map_table(rte->relid, &table) || IS_DUMMY_REL(rel))
 		return;
-	if (rte->tablesample != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("TABLESAMPLE on distributed table \"%s\" is supported only for one tenant",
-						get_rel_name(rte->relid)),
-				 errhint("Use a filter such as random() < 0.01.")));
 
 	rel->pathlist = NIL;
 	rel->partial_pathlist = NIL;
 	rel->consider_parallel = false;
 	add_scan_path(root, rel, &table, lateral_param_info(root, rel));
-	add_parameterized_paths(root, rel, &table);
+	if (rte->tablesample != NULL)
+		add_sample_path(root, rel, rte);
+	else
+		add_parameterized_paths(root, rel, &table);
 }
 
 /* ------------------------------------------------------------------------
@@ -417,9 +436,35 @@ make_remote_entry(Source *source)
 	return entry;
 }
 
+/* The TABLESAMPLE of a relation, with its arguments as they are sent. */
+static TableSampleClause *
+make_sent_sample(RangeTblEntry *rte, RhSendable *sendable)
+{
+	TableSampleClause *sample = copyObject(rte->tablesample);
+	bool		can_be_sent = true;
+	ListCell   *cell;
+
+	foreach(cell, sample->args)
+	{
+		lfirst(cell) = rh_sendable_form(sendable, lfirst(cell));
+		can_be_sent &= lfirst(cell) != NULL;
+	}
+	if (sample->repeatable != NULL)
+	{
+		sample->repeatable = (Expr *) rh_sendable_form(sendable, (Node *) sample->repeatable);
+		can_be_sent &= sample->repeatable != NULL;
+	}
+	if (!can_be_sent)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot sample distributed table \"%s\" with a volatile argument",
+						get_rel_name(rte->relid))));
+	return sample;
+}
+
 /* SELECT columns FROM source WHERE clauses, as an analysed query. */
 static Query *
-make_remote_query(Source *source, List *columns, List *clauses)
+make_remote_query(Source *source, TableSampleClause *sample, List *columns, List *clauses)
 {
 	Query	   *query = makeNode(Query);
 	RangeTblRef *ref = makeNode(RangeTblRef);
@@ -430,6 +475,7 @@ make_remote_query(Source *source, List *columns, List *clauses)
 	query->querySource = QSRC_ORIGINAL;
 	query->canSetTag = true;
 	query->rtable = list_make1(make_remote_entry(source));
+	linitial_node(RangeTblEntry, query->rtable)->tablesample = sample;
 	query->jointree = makeFromExpr(list_make1(ref),
 								   clauses == NIL ? NULL : (Node *) make_ands_explicit(clauses));
 	query->targetList = columns;
@@ -527,6 +573,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	CustomScan *scan = makeNode(CustomScan);
 	RhSendable	sendable = {.varno = rel->relid};
 	RhScanSpec	spec = {.way = "gather"};
+	TableSampleClause *sample = NULL;
 	RhTable		table;
 	Bitmapset  *needed = NULL;
 	List	   *sent = NIL;
@@ -557,12 +604,15 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	scan->flags = path->flags;
 	scan->methods = &rh_gather_scan_methods;
 
+	if (source.part == NULL && source.rte->tablesample != NULL)
+		sample = make_sent_sample(source.rte, &sendable);
+
 	pull_varattnos((Node *) tlist, rel->relid, &needed);
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &needed);
 	pull_varattnos((Node *) scan->scan.plan.qual, rel->relid, &needed);
 	columns = choose_columns(needed, rel->relid, &source, &scan->custom_scan_tlist, &spec.attrs);
 
-	spec.template = rh_template_make(make_remote_query(&source, columns, sent));
+	spec.template = rh_template_make(make_remote_query(&source, sample, columns, sent));
 	spec.locks_rows = rh_gather_lock_of(source.rte) != NULL;
 	rh_scan_set_key(&spec, &table);
 	spec.nparams = list_length(sendable.params);

@@ -16,6 +16,7 @@
 #include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
@@ -68,6 +69,25 @@ mark_distributed(PlannedStmt *stmt)
 	return stmt;
 }
 
+static bool
+has_current_of(Node *node, void *context)
+{
+	return node != NULL && (IsA(node, CurrentOfExpr) ||
+							expression_tree_walker(node, has_current_of, context));
+}
+
+/* The view whose check option applies to what a statement writes, or NULL. */
+static const char *
+checking_view(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->withCheckOptions)
+		if (lfirst_node(WithCheckOption, lc)->kind == WCO_VIEW_CHECK)
+			return lfirst_node(WithCheckOption, lc)->relname;
+	return NULL;
+}
+
 /* What may be done to a distributed table in principle? */
 static void
 check_supported(Query *query, const RhTableUse *use)
@@ -81,6 +101,19 @@ check_supported(Query *query, const RhTableUse *use)
 	if (target->rtekind != RTE_RELATION || !rh_map_table(target->relid, &table) ||
 		table.kind != RH_KIND_HASH)
 		return;
+	if (has_current_of(query->jointree->quals, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot use WHERE CURRENT OF on distributed table \"%s\"",
+						get_rel_name(target->relid)),
+				 errdetail("A cursor's row lies on a node, and has no place on the coordinator."),
+				 errhint("Name the row by its primary key.")));
+	if (use->row_security && checking_view(query) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change distributed table \"%s\" through the check option of view \"%s\"",
+						get_rel_name(target->relid), checking_view(query)),
+				 errhint("Change the rows of the table itself; a CHECK constraint there holds on every shard.")));
 	if (use->row_security)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

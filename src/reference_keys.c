@@ -66,7 +66,7 @@ rh_reference_has_node_keys(Relation rel)
 		Trigger    *trigger = &rel->trigdesc->triggers[i];
 
 		if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK &&
-			trigger->tgenabled == TRIGGER_DISABLED)
+			trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN)
 			return true;
 	}
 	return false;

@@ -19,7 +19,9 @@
 #include "shmem/map.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
+#include "src/rehouse.h"
 #include "src/rules.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
@@ -218,9 +220,64 @@ is_made(Query *query)
 	return false;
 }
 
+/*
+ * SET generated = DEFAULT assigns nothing in the rewriter's eyes, and what has
+ * nothing after SET cannot be printed: give the key column what it has.
+ */
+static void
+assign_something(List **target_list, Index rti, const RhTable *table)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	ListCell   *lc;
+
+	foreach(lc, *target_list)
+		if (!lfirst_node(TargetEntry, lc)->resjunk)
+			return;
+	get_atttypetypmodcoll(table->relid, table->key_attnum, &type, &typmod, &collation);
+	*target_list = lcons(makeTargetEntry((Expr *) makeVar(rti, table->key_attnum, type, typmod,
+														  collation, 0),
+										 table->key_attnum,
+										 get_attname(table->relid, table->key_attnum, false), false),
+						 *target_list);
+}
+
+static void
+complete_assignments(Query *query)
+{
+	RangeTblEntry *target;
+	RhTable		table;
+	ListCell   *lc;
+
+	if (query->resultRelation == 0)
+		return;
+	target = rt_fetch(query->resultRelation, query->rtable);
+	if (target->rtekind != RTE_RELATION || !rh_map_table(target->relid, &table) ||
+		table.kind != RH_KIND_HASH)
+		return;
+	if (query->commandType == CMD_UPDATE)
+		assign_something(&query->targetList, query->resultRelation, &table);
+	if (query->onConflict != NULL && query->onConflict->action == ONCONFLICT_UPDATE)
+		assign_something(&query->onConflict->onConflictSet, query->resultRelation, &table);
+	foreach(lc, query->mergeActionList)
+	{
+		MergeAction *action = lfirst_node(MergeAction, lc);
+
+		if (action->commandType == CMD_UPDATE)
+			assign_something(&action->targetList, query->resultRelation, &table);
+	}
+}
+
 void
 rh_rules_normalize(Query *query)
 {
+	ListCell   *lc;
+
+	complete_assignments(query);
+	if (query->hasModifyingCTE)
+		foreach(lc, query->cteList)
+			complete_assignments(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery));
 	if (!is_made(query))
 		return;
 	make_inserts_plain(query);

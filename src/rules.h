@@ -12,7 +12,8 @@
 #include "nodes/parsenodes.h"
 
 /*
- * Bring a statement that a rule has made into the form that it would have if it had
+ * Give statements that assign to generated columns only something to assign, and
+ * bring one that a rule has made into the form that it would have if it had
  * been written: it can be printed, and INSERTs are from VALUES or a sub-select,
  * without a condition of their own.  The query is changed.
  */

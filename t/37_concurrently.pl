@@ -113,7 +113,7 @@ $c->query('DELETE FROM person WHERE company_id = 2 AND id = 501');
 is($c->query('WITH d AS (DELETE FROM person WHERE company_id = 3 AND boss IS NOT NULL RETURNING 1) SELECT count(*) FROM d'), '10', 'rows are deleted by the key');
 is($c->query("INSERT INTO company VALUES (51, 'quiet') RETURNING name"), 'QUIET', 'triggers fire');
 is($c->query("SELECT string_agg(DISTINCT t.on_node(n, \$q\$SELECT count(*) FILTER (WHERE NOT convalidated) || '/' || count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text LIKE 'public_%'\$q\$), ' ') FROM generate_series(1, 2) n"), '0/48', 'all are valid on the shards');
-is($c->query("SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE tgisinternal AND tgrelid IN ('company'::regclass, 'person'::regclass, 'task'::regclass)"), 'D', 'those of the shells are off');
+is($c->query("SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE tgisinternal AND tgrelid IN ('company'::regclass, 'person'::regclass, 'task'::regclass)"), 'R', 'those of the shells are off');
 like(notices("SELECT truncate_local_data_after_distributing_table('company')"), qr/truncate cascades to table "person".*truncate cascades to table "task"/s, 'the local rows can go');
 state_is_clean('after foreign keys');
 $c->query('DROP TABLE task, person, company; DROP FUNCTION shout()');

@@ -125,6 +125,39 @@ RESET default_text_search_config
 
 SELECT DISTINCT to_tsvector(body) FROM texts
 
+-- nothing but generated columns after SET
+
+CREATE TABLE made (k int NOT NULL, id int, a int DEFAULT 3, b int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (k, id))
+
+-- cluster:
+SELECT create_distributed_table('made', 'k', colocate_with => 'f')
+
+INSERT INTO made VALUES (1, 1), (2, 2)
+
+UPDATE made SET b = DEFAULT WHERE k = 1
+
+UPDATE made SET b = DEFAULT RETURNING *
+
+INSERT INTO made VALUES (1, 1) ON CONFLICT (k, id) DO UPDATE SET b = DEFAULT RETURNING *
+
+INSERT INTO made VALUES (1, 1), (2, 2) ON CONFLICT (k, id) DO UPDATE SET b = DEFAULT RETURNING *
+
+MERGE INTO made USING (VALUES (1), (2)) s (t) ON made.k = s.t WHEN MATCHED THEN UPDATE SET b = DEFAULT
+
+-- samples of all that there is, and of nothing
+
+SELECT count(*), sum(a.x) FROM f a TABLESAMPLE BERNOULLI (100) JOIN loc l ON l.k = a.k
+
+SELECT count(*) FROM f TABLESAMPLE SYSTEM (0) WHERE x > 1
+
+SELECT count(*) FROM (SELECT * FROM f TABLESAMPLE SYSTEM (100) REPEATABLE (5)) a JOIN f USING (k, id)
+
+SELECT p, count(*) FROM generate_series(0, 100, 100) p, LATERAL (SELECT 1 FROM f TABLESAMPLE BERNOULLI (p) REPEATABLE (p)) a GROUP BY 1
+
+SELECT count(*) FROM f TABLESAMPLE BERNOULLI (101)
+
+UPDATE f SET y = a.x FROM f a TABLESAMPLE BERNOULLI (100) WHERE a.id = f.id AND a.k = f.k + 1
+
 -- an arm of a UNION ALL that another one makes lateral
 
 SELECT t.id, u.v FROM g t CROSS JOIN LATERAL (SELECT l.id + t.x FROM loc l UNION ALL SELECT a.id FROM f a JOIN f b USING (k, id) WHERE a.id < 4) u (v) WHERE t.id < 3
