@@ -143,7 +143,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	init_columns(run, ExecGetResultType(source), lthird(scan->custom_private));
 	run->exprs = rh_scan_exprs_init(&node->ss.ps, scan->custom_exprs, true);
 	run->params = rh_scan_params_make(&run->spec, scan->custom_exprs);
-	if (estate->es_plannedstmt->hasReturning)
+	if (scan->custom_scan_tlist != NIL)
 		run->reader = rh_rows_reader_make(node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, NIL,
 										  true);
 	run->run_context = AllocSetContextCreate(estate->es_query_cxt, "rehouse divided",

@@ -13,12 +13,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "src/classify.h"
+#include "src/copart.h"
 #include "src/gather.h"
 #include "src/insert.h"
 #include "src/insert_scan.h"
@@ -29,6 +31,7 @@
 #include "src/template.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
+#include "utils/typcache.h"
 
 /* From how many rows on a VALUES list goes by COPY. */
 #define COPY_FROM_ROWS 200
@@ -280,6 +283,47 @@ check_supported(Query *parse, RhTable *table)
 			 errdetail("The distribution column decides on which node a row is stored.")));
 }
 
+/*
+ * Can each bucket answer the sub-selects in ON CONFLICT and RETURNING? As if they stood in
+ * a query of the target, whose key is that of the proposed row, too.
+ */
+static bool
+subselects_fit(Query *statement, const RhTable *table, const char **reason)
+{
+	Query	   *query = copyObject(statement);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+	RhCopart	copart;
+
+	if (!query->hasSubLinks)
+		return true;
+	ref->rtindex = query->resultRelation;
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	query->targetList = NIL;
+	if (query->onConflict != NULL)
+	{
+		RangeTblRef *proposed = makeNode(RangeTblRef);
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+		Oid			op;
+
+		proposed->rtindex = query->onConflict->exclRelIndex;
+		get_atttypetypmodcoll(table->relid, table->key_attnum, &type, &typmod, &collation);
+		op = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+		query->jointree->fromlist = lappend(query->jointree->fromlist, proposed);
+		query->jointree->quals = (Node *)
+			make_opclause(op, BOOLOID, false,
+						  (Expr *) makeVar(ref->rtindex, table->key_attnum, type, typmod, collation, 0),
+						  (Expr *) makeVar(proposed->rtindex, table->key_attnum, type, typmod,
+										   collation, 0),
+						  InvalidOid, collation);
+	}
+	if (rh_copart_rows(query, &copart))
+		return true;
+	*reason = copart.reason;
+	return false;
+}
+
 PlannedStmt *
 rh_insert_plan(Query *parse, const char *query_string, int cursor_options,
 			   ParamListInfo bound_params)
@@ -311,8 +355,10 @@ rh_insert_plan(Query *parse, const char *query_string, int cursor_options,
 	scan = rh_router_make_scan(parse, &rh_insert_scan_methods, &rtable);
 	if (!spec.by_copy)
 	{
-		if (!rh_ship_query(strip_source(parse, spec.attnums), &shipment) ||
-			!rh_router_can_return(parse))
+		Query	   *statement = strip_source(parse, spec.attnums);
+
+		if (!subselects_fit(statement, &table, &shipment.reason) ||
+			!rh_ship_query(statement, &shipment) || !rh_router_can_return(parse))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot run ON CONFLICT or RETURNING of this INSERT on distributed table \"%s\"",

@@ -474,7 +474,7 @@ send_chunks(InsertRun *run, Chunk *chunks, int chunk_count, Row *rows, int count
 {
 	int			done = 0;
 	bool		alone = chunk_count == 1 && run->batches == 1 && run->source_done &&
-		rh_router_is_whole_command(run->css.ss.ps.state);
+		rh_router_is_whole_command(&run->css.ss.ps);
 
 	while (done < chunk_count)
 	{

@@ -21,6 +21,7 @@
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
+#include "src/check_option.h"
 #include "src/classify.h"
 #include "src/gather.h"
 #include "src/keytie.h"
@@ -76,18 +77,6 @@ has_current_of(Node *node, void *context)
 							expression_tree_walker(node, has_current_of, context));
 }
 
-/* The view whose check option applies to what a statement writes, or NULL. */
-static const char *
-checking_view(Query *query)
-{
-	ListCell   *lc;
-
-	foreach(lc, query->withCheckOptions)
-		if (lfirst_node(WithCheckOption, lc)->kind == WCO_VIEW_CHECK)
-			return lfirst_node(WithCheckOption, lc)->relname;
-	return NULL;
-}
-
 /* What may be done to a distributed table in principle? */
 static void
 check_supported(Query *query, const RhTableUse *use)
@@ -108,18 +97,12 @@ check_supported(Query *query, const RhTableUse *use)
 						get_rel_name(target->relid)),
 				 errdetail("A cursor's row lies on a node, and has no place on the coordinator."),
 				 errhint("Name the row by its primary key.")));
-	if (use->row_security && checking_view(query) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot change distributed table \"%s\" through the check option of view \"%s\"",
-						get_rel_name(target->relid), checking_view(query)),
-				 errhint("Change the rows of the table itself; a CHECK constraint there holds on every shard.")));
 	if (use->row_security)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot change distributed table \"%s\" through check options or policies of tables that are not distributed",
+				 errmsg("cannot change distributed table \"%s\" together with policies of tables that are not distributed",
 						get_rel_name(target->relid)),
-				 errhint("Change the rows without the view, and without the table that has policies.")));
+				 errhint("Change the rows without the table that has policies.")));
 }
 
 /*
@@ -205,6 +188,9 @@ rh_planner(Query *parse, const char *query_string, int cursor_options,
 	if (use.row_security)
 		strip_policies(parse, &use);
 	rh_rules_normalize(parse);
+	if (rh_check_option_applies(parse))
+		return mark_distributed(rh_check_option_plan(parse, query_string, cursor_options,
+													 bound_params));
 	check_supported(parse, &use);
 	stmt = plan_single_tenant(parse, cursor_options, &use);
 	if (stmt != NULL)
@@ -245,4 +231,5 @@ rh_planner_init(void)
 	rh_router_init();
 	rh_late_init();
 	rh_with_init();
+	rh_check_option_init();
 }

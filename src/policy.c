@@ -15,11 +15,15 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "rewrite/rowsecurity.h"
 #include "shmem/map.h"
 #include "src/classify.h"
 #include "src/policy.h"
@@ -244,6 +248,79 @@ strip_checks(Query *query)
 	query->withCheckOptions = kept;
 }
 
+/*
+ * Conditions of security barrier views through which rows are changed are among the
+ * quals of the target, after those that are policies. How many are policies?
+ */
+static int
+count_policies(Query *query, Index rti, RangeTblEntry *rte)
+{
+	List	   *quals;
+	List	   *checks;
+	bool		has_policies;
+	bool		has_sublinks;
+
+	if (!rh_policies_enabled(rte->relid))
+		return 0;
+	get_row_security_policies(query, rte, rti, &quals, &checks, &has_policies, &has_sublinks);
+	return list_length(quals);
+}
+
+/* first AND then, where then may only be asked of rows for which the first is true. */
+static Node *
+make_behind(Node *first, Node *then)
+{
+	CaseExpr   *choice;
+	CaseWhen   *when;
+
+	if (!contain_leaked_vars(then))
+		return make_and_qual(first, then);
+	choice = makeNode(CaseExpr);
+	when = makeNode(CaseWhen);
+	when->expr = (Expr *) copyObject(first);
+	when->result = (Expr *) then;
+	when->location = -1;
+	choice->casetype = BOOLOID;
+	choice->args = list_make1(when);
+	choice->defresult = (Expr *) makeBoolConst(false, false);
+	choice->location = -1;
+	return make_and_qual(first, (Node *) choice);
+}
+
+/* The printer knows no barriers: the conditions in front of the statement's own. */
+static void
+add_barriers(Query *query, List *barriers)
+{
+	Node	   *barrier = NULL;
+	Node	   *all;
+	ListCell   *lc;
+
+	foreach(lc, barriers)
+		barrier = barrier == NULL ? lfirst(lc) : make_behind(barrier, lfirst(lc));
+	all = barrier;
+	foreach(lc, make_ands_implicit((Expr *) query->jointree->quals))
+		all = make_and_qual(all, contain_leaked_vars(lfirst(lc)) ?
+							make_behind(barrier, lfirst(lc)) : lfirst(lc));
+	query->jointree->quals = all;
+}
+
+/* What the nodes enforce leaves the query; what views ask for stays. */
+static void
+take_out(Query *query, Index rti, RangeTblEntry *rte, const RhTable *table)
+{
+	int			count = count_policies(query, rti, rte);
+	List	   *barriers = list_copy_tail(rte->securityQuals, count);
+	List	   *policies = list_truncate(list_copy(rte->securityQuals), count);
+
+	rte->securityQuals = NIL;
+	if (barriers != NIL)
+		add_barriers(query, barriers);
+	if (policies == NIL)
+		return;
+	check_roles(rte, (Node *) policies);
+	add_ties(query, rti, table, policies);
+}
+
 static bool
 strip_walker(Node *node, void *arg)
 {
@@ -264,9 +341,7 @@ strip_walker(Node *node, void *arg)
 		rti++;
 		if (rte->securityQuals == NIL || !is_distributed(rte, &table))
 			continue;
-		check_roles(rte, (Node *) rte->securityQuals);
-		add_ties(query, rti, &table, rte->securityQuals);
-		rte->securityQuals = NIL;
+		take_out(query, rti, rte, &table);
 	}
 	return query_tree_walker(query, strip_walker, arg, 0);
 }

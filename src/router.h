@@ -111,10 +111,10 @@ extern uint64 rh_router_statement_id(List *template, List *values, List *result,
 extern bool rh_router_is_plan(Plan *plan);
 
 /*
- * Is what is executed all that the client has sent: not inside a function, nor one of
- * several? Only then may it commit by itself on a node.
+ * Is a plan node all that the client has sent: not inside a function, nor one of
+ * several, nor below another node? Only then may it commit by itself on a node.
  */
-extern bool rh_router_is_whole_command(EState *estate);
+extern bool rh_router_is_whole_command(PlanState *node);
 
 /* EXPLAIN's lines about a routed scan. */
 extern void rh_router_explain(CustomScanState *node, List *ancestors, struct ExplainState *es);

@@ -270,11 +270,13 @@ make_sql(void *arg)
 }
 
 bool
-rh_router_is_whole_command(EState *estate)
+rh_router_is_whole_command(PlanState *node)
 {
-	return ActivePortal != NULL && ActivePortal->name[0] == '\0' &&
+	PlannedStmt *stmt = node->state->es_plannedstmt;
+
+	return stmt->planTree == node->plan && ActivePortal != NULL && ActivePortal->name[0] == '\0' &&
 		list_length(ActivePortal->stmts) == 1 &&
-		linitial(ActivePortal->stmts) == (void *) estate->es_plannedstmt;
+		linitial(ActivePortal->stmts) == (void *) stmt;
 }
 
 /*
@@ -355,7 +357,7 @@ send_statement(RouterScanState *state)
 	statement->bucket_id = state->placement.bucket_id;
 	statement->generation = state->placement.generation;
 	statement->access = state->access;
-	statement->in_function = !rh_router_is_whole_command(estate);
+	statement->in_function = !rh_router_is_whole_command(&state->css.ss.ps);
 	statement->alone_ok = !statement->in_function &&
 		!(state->access == RH_WRITE && rh_local_reference_in_group(state->colocation_id));
 	statement->nparams = shape->nvalues;
@@ -488,8 +490,8 @@ finish(RouterScanState *state, TupleTableSlot *slot)
 	state->stream = NULL;
 	state->finished = true;
 
-	/* The executor counts the rows of a SELECT; nobody counts those of a change. */
-	if (stmt->commandType != CMD_SELECT && !stmt->hasReturning && stmt->canSetTag)
+	/* The executor counts the rows of a SELECT; nobody counts those of a change, but as they are returned. */
+	if (stmt->commandType != CMD_SELECT && state->shape->ncolumns == 0 && stmt->canSetTag)
 		estate->es_processed += affected;
 	return ExecClearTuple(slot);
 }

@@ -182,7 +182,7 @@ CREATE VIEW checked_view AS SELECT store_id, name FROM stores WHERE name <> 'hid
 SELECT lives_ok('INSERT INTO plain_view VALUES (60, ''viewed'')', 'INSERT through a view');
 SELECT lives_ok('UPDATE plain_view SET name = name || ''!'' WHERE id = 60', 'UPDATE through a view');
 SELECT results_eq('DELETE FROM plain_view WHERE id = 60 RETURNING name', $$VALUES ('viewed!')$$, 'DELETE through a view');
-SELECT throws_ok('UPDATE checked_view SET name = ''hidden'' WHERE store_id = 2', '0A000', NULL, 'check options are refused');
+SELECT throws_ok('UPDATE checked_view SET name = ''hidden'' WHERE store_id = 2', '44000', 'new row violates check option for view "checked_view"', 'check options');
 
 -- foreign keys of local tables
 CREATE TABLE notes (id int PRIMARY KEY, store_id bigint REFERENCES stores);
