@@ -91,7 +91,7 @@
 	X(max_shared_pool_size, 0, -1, INT_MAX, 0, NOTICE, "Sessions connect to the nodes that they use, once for each role.") \
 	X(max_worker_nodes_tracked, 2048, 8, INT_MAX, 0, NOTICE, "rehouse.map_memory limits the number of shards and nodes.") \
 	X(metadata_sync_interval, 60000, 1, INT_MAX, GUC_UNIT_MS, NOTICE, "Nodes have no metadata.") \
-	X(rebalancer_by_disk_size_base_cost, 104857600, 0, INT_MAX, GUC_UNIT_BYTE, NOTICE, "The cost of a shard by_disk_size is the size of all those co-located with it.") \
+	X(rebalancer_by_disk_size_base_cost, 104857600, 0, INT_MAX, GUC_UNIT_BYTE, NOTICE, "A shard costs by_disk_size the size of all those co-located with it, and 1 MB for them together.") \
 	X(recover_2pc_interval, 60000, -1, INT_MAX, GUC_UNIT_MS, NOTICE, "The keeper finishes prepared transactions as soon as their node answers.") \
 	X(remote_task_check_interval, 10, 1, INT_MAX, GUC_UNIT_MS, NOTICE, "Answers of nodes are waited for without polling.") \
 	X(shard_max_size, 1048576, 256, INT_MAX, GUC_UNIT_KB, NOTICE, "Shards have hash ranges, and grow with their tenants.") \

@@ -31,17 +31,32 @@
 #include "src/catalog.h"
 #include "src/rehouse.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/pg_lsn.h"
+
+/* How long commits under way are waited for, where lock_timeout is off. */
+#define LOCK_TIMEOUT_MS		5000
 
 PG_FUNCTION_INFO_V1(rh_create_restore_point);
 
-/* Until the end of the transaction, which is soon. */
+/*
+ * Until the end of the transaction, which is soon.  Commits of others queue behind
+ * a lock that is waited for, and one before may be held up by a node; so it is not
+ * waited for without end, where lock_timeout does not say how long.
+ */
 static void
 hold_back_commits(void)
 {
+	int			nest_level = NewGUCNestLevel();
+
+	if (LockTimeout == 0)
+		(void) set_config_option("lock_timeout", psprintf("%d", LOCK_TIMEOUT_MS), PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	LockRelationOid(rh_catalog_relid("buckets"), ShareLock);
 	LockRelationOid(rh_catalog_relid("commit_decisions"), ShareLock);
+	AtEOXact_GUC(true, nest_level);
 }
 
 /* The point on all nodes; an error of one is ours, with the node's name. */
