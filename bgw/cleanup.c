@@ -123,6 +123,15 @@ add_row(HeapTuple tuple, TupleDesc desc, void *arg)
 	"NOT EXISTS (SELECT FROM rehouse.transfers t WHERE t.job_id = c.job_id" \
 	" AND t.step_id = c.step_id AND t.phase IN ('copying', 'streaming', 'switched'))"
 
+int64
+rh_cleanup_due(void)
+{
+	bool		isnull;
+
+	return rh_catalog_int8("SELECT pg_catalog.count(*) FROM rehouse.cleanup c WHERE " NOT_UNDER_WAY,
+						   0, NULL, NULL, &isnull);
+}
+
 /* The rows of all that may go. */
 static List *
 read_rows(void)

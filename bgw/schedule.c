@@ -18,6 +18,7 @@
 
 #include "bgw/job.h"
 #include "bgw/keeper.h"
+#include "bgw/transfer.h"
 #include "bgw/workers.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -30,8 +31,9 @@
 
 /* nodes are swept at least this often */
 #define SWEEP_INTERVAL_MS	60000
-/* and at most this often while something is left */
-#define SWEEP_AGAIN_MS		2000
+/* while things are left that may go: first after so long, then after twice as long each time, up to .. */
+#define SWEEP_SOON_MS		100
+#define SWEEP_AGAIN_MS		2000	/* .. which is also the time for what commits have left */
 /* candidates that one look considers */
 #define MAX_CANDIDATES		500
 /* no slot for a process was free: look again */
@@ -66,11 +68,11 @@ typedef struct Look
 	List	   *running;		/* of Candidate */
 	List	   *candidates;		/* of Candidate */
 	List	   *expected;		/* of Candidate: distributions that cannot begin yet */
-	int64		sweep_due;		/* rows that wait for a sweep */
 	long		wait;			/* milliseconds until the next look */
 } Look;
 
 static TimestampTz last_sweep = 0;
+static long sweep_delay = SWEEP_SOON_MS;	/* from then on, while things are left that may go */
 static TimestampTz last_analyze = 0;
 
 static int64
@@ -460,14 +462,17 @@ static void
 start_sweep(Look *look)
 {
 	bool		isnull;
-	int64		left;
-	long		interval;
+	bool		is_clean = rh_cleanup_due() == 0;
+	long		interval = SWEEP_INTERVAL_MS;
 	long		due;
 
-	left = rh_catalog_int8("SELECT (SELECT pg_catalog.count(*) FROM rehouse.commit_decisions) + "
-						   "(SELECT pg_catalog.count(*) FROM rehouse.cleanup)",
-						   0, NULL, NULL, &isnull);
-	interval = left > 0 ? SWEEP_AGAIN_MS : SWEEP_INTERVAL_MS;
+	if (is_clean)
+		sweep_delay = SWEEP_SOON_MS;
+	else
+		interval = sweep_delay;
+	if (rh_catalog_int8("SELECT pg_catalog.count(*) FROM rehouse.commit_decisions",
+						0, NULL, NULL, &isnull) > 0)
+		interval = Min(interval, SWEEP_AGAIN_MS);
 	due = last_sweep == 0 ? 0 :
 		TimestampDifferenceMilliseconds(look->now,
 										TimestampTzPlusMilliseconds(last_sweep, interval));
@@ -477,6 +482,8 @@ start_sweep(Look *look)
 	{
 		add_start(look, RH_TASK_SWEEP, 0, 0);
 		last_sweep = look->now;
+		if (!is_clean)
+			sweep_delay = Min(2 * sweep_delay, SWEEP_AGAIN_MS);
 	}
 }
 

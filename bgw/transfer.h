@@ -124,6 +124,9 @@ extern const char *rh_transfer_subject(const RhTransferSpec *spec);
  */
 extern int	rh_cleanup_run_once(void);
 
+/* The number of rows of rehouse.cleanup that such a run would try.  In a transaction. */
+extern int64 rh_cleanup_due(void);
+
 /* Settings of transfers. */
 extern void rh_transfer_init(void);
 
