@@ -759,13 +759,3 @@ rh_apply_open(RhTransfer *t)
 		forget_prepared(t, n);
 	}
 }
-
-void
-rh_apply_close(RhTransfer *t)
-{
-	if (t->ntables == 0)
-		return;
-	for (int n = 0; n < t->nnodes; n++)
-		if (!PQexitPipelineMode(t->nodes[n].apply))
-			lost_target(t->nodes[n].apply);
-}

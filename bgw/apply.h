@@ -21,9 +21,6 @@
  */
 extern void rh_apply_open(RhTransfer *t);
 
-/* Leave pipeline mode; there must be nothing pending. */
-extern void rh_apply_close(RhTransfer *t);
-
 /* Begin, commit, row changes, truncation, description of a relation. */
 extern void rh_apply_change(RhTransfer *t, const RhChange *change);
 

@@ -31,9 +31,6 @@ extern void rh_keeper_wakeup_at_commit(void);
  */
 extern void rh_keeper_rebalance_at_commit(const char *reason);
 
-/* Is there a living keeper in this database? */
-extern bool rh_keeper_running(void);
-
 /* Settings, shared memory, the launcher and the hooks of bgw/. */
 extern void rh_bgw_init(void);
 

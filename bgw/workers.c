@@ -165,21 +165,6 @@ rh_keeper_wakeup(void)
 		rh_workers_wake_launcher();
 }
 
-bool
-rh_keeper_running(void)
-{
-	RhKeeperSlot *slot;
-	bool		running;
-
-	if (rh_workers == NULL)
-		return false;
-	LWLockAcquire(rh_workers->lock, LW_SHARED);
-	slot = rh_workers_find_keeper(MyDatabaseId);
-	running = slot != NULL && slot->pid != 0 && !slot->absent;
-	LWLockRelease(rh_workers->lock);
-	return running;
-}
-
 /* A state that somebody may wait for has been committed. */
 void
 rh_workers_changed(void)

@@ -620,12 +620,6 @@ rh_conn_others_used(int32 node_id, Oid userid)
 	return false;
 }
 
-int32
-rh_conn_node_id(RhConn *conn)
-{
-	return conn->node_id;
-}
-
 const char *
 rh_conn_node_name(RhConn *conn)
 {

@@ -128,8 +128,7 @@ extern uint64 rh_conn_copy_end(RhConn *conn);
 extern void rh_conn_copy_out_begin(RhConn *conn, const char *sql);
 extern bool rh_conn_copy_out_next(RhConn *conn, char **data, int *length);
 
-/* The node's id, and "name:port" for messages. */
-extern int32 rh_conn_node_id(RhConn *conn);
+/* "name:port", for messages. */
 extern const char *rh_conn_node_name(RhConn *conn);
 
 /* ------------------------------------------------------------------------

@@ -16,8 +16,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-bool
-rh_convert_is_binary(Oid type)
+/* Does a value of the type travel in binary? */
+static bool
+is_binary(Oid type)
 {
 	char		typtype;
 	Oid			element;
@@ -44,7 +45,7 @@ rh_convert_is_binary(Oid type)
 	if (typtype != TYPTYPE_BASE && typtype != TYPTYPE_RANGE && typtype != TYPTYPE_MULTIRANGE)
 		return false;
 	element = get_element_type(type);
-	return !OidIsValid(element) || rh_convert_is_binary(element);
+	return !OidIsValid(element) || is_binary(element);
 }
 
 /* The types that need no function. */
@@ -94,7 +95,7 @@ rh_encoder_init(RhEncoder *encoder, Oid type, MemoryContext context)
 	encoder->format = 1;
 	if (find_conversion(type, &encoder->conversion))
 		return;
-	if (rh_convert_is_binary(type))
+	if (is_binary(type))
 	{
 		encoder->conversion = RH_CONVERT_BINARY;
 		getTypeBinaryOutputInfo(type, &funcid, &is_varlena);
@@ -178,7 +179,7 @@ rh_decoders_init(RhDecoder *decoders, TupleDesc desc, MemoryContext context)
 	int			format = 1;
 
 	for (int i = 0; i < desc->natts; i++)
-		if (!rh_convert_is_binary(TupleDescAttr(desc, i)->atttypid))
+		if (!is_binary(TupleDescAttr(desc, i)->atttypid))
 			format = 0;
 
 	for (int i = 0; i < desc->natts; i++)

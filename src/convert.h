@@ -46,9 +46,6 @@ typedef struct RhDecoder
 	FmgrInfo	function;
 } RhDecoder;
 
-/* Does a value of the type travel in binary? */
-extern bool rh_convert_is_binary(Oid type);
-
 /* Look up what is needed for a type; functions live in the given context. */
 extern void rh_encoder_init(RhEncoder *encoder, Oid type, MemoryContext context);
 

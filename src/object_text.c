@@ -60,8 +60,9 @@ in_schema(Oid nspid, const char *name)
 	return quote_qualified_identifier(get_namespace_name(nspid), name);
 }
 
-char *
-rh_object_function_name(Oid function)
+/* The function, qualified, without its arguments. */
+static char *
+function_name(Oid function)
 {
 	char	   *name = get_func_name(function);
 
@@ -118,7 +119,7 @@ static void
 add_function(StringInfo buf, const char *label, Oid function)
 {
 	if (OidIsValid(function))
-		appendStringInfo(buf, ", %s = %s", label, rh_object_function_name(function));
+		appendStringInfo(buf, ", %s = %s", label, function_name(function));
 }
 
 /* A column's text, or NULL. */
@@ -194,7 +195,7 @@ add_aggregate(StringInfo buf, HeapTuple tuple, Form_pg_aggregate form)
 {
 	char	   *initial = text_column(AGGFNOID, tuple, Anum_pg_aggregate_agginitval);
 
-	appendStringInfo(buf, "SFUNC = %s, STYPE = %s", rh_object_function_name(form->aggtransfn),
+	appendStringInfo(buf, "SFUNC = %s, STYPE = %s", function_name(form->aggtransfn),
 					 type_name(form->aggtranstype));
 	if (form->aggtransspace != 0)
 		appendStringInfo(buf, ", SSPACE = %d", form->aggtransspace);
@@ -231,7 +232,7 @@ aggregate_text(Oid aggregate)
 														ObjectIdGetDatum(aggregate)));
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE OR REPLACE AGGREGATE %s(%s) (",
-					 rh_object_function_name(aggregate), arguments[0] != '\0' ? arguments : "*");
+					 function_name(aggregate), arguments[0] != '\0' ? arguments : "*");
 	add_aggregate(&buf, tuple, (Form_pg_aggregate) GETSTRUCT(tuple));
 	appendStringInfo(&buf, ", PARALLEL = %s)", parallel == PROPARALLEL_SAFE ? "SAFE" :
 					 parallel == PROPARALLEL_RESTRICTED ? "RESTRICTED" : "UNSAFE");
@@ -249,7 +250,7 @@ static void
 add_or_none(StringInfo buf, const char *label, Oid function)
 {
 	appendStringInfo(buf, "%s%s = %s", buf->len > 0 ? ", " : "", label,
-					 OidIsValid(function) ? rh_object_function_name(function) : "NONE");
+					 OidIsValid(function) ? function_name(function) : "NONE");
 }
 
 static const char *
@@ -331,8 +332,8 @@ base_type_text(Oid type, HeapTuple tuple, Form_pg_type form)
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE TYPE %s (INPUT = %s, OUTPUT = %s", type_name(type),
-					 rh_object_function_name(form->typinput),
-					 rh_object_function_name(form->typoutput));
+					 function_name(form->typinput),
+					 function_name(form->typoutput));
 	add_function(&buf, "RECEIVE", form->typreceive);
 	add_function(&buf, "SEND", form->typsend);
 	add_function(&buf, "TYPMOD_IN", form->typmodin);
@@ -432,7 +433,7 @@ operator_text(Oid operator)
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE OPERATOR %s.%s (FUNCTION = %s",
 					 quote_identifier(get_namespace_name(form->oprnamespace)),
-					 NameStr(form->oprname), rh_object_function_name(form->oprcode));
+					 NameStr(form->oprname), function_name(form->oprcode));
 	if (OidIsValid(form->oprleft))
 		appendStringInfo(&buf, ", LEFTARG = %s", type_name(form->oprleft));
 	if (OidIsValid(form->oprright))
@@ -588,7 +589,7 @@ parser_text(Oid parser)
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE TEXT SEARCH PARSER %s (START = %s",
 					 in_schema(form->prsnamespace, NameStr(form->prsname)),
-					 rh_object_function_name(form->prsstart));
+					 function_name(form->prsstart));
 	add_function(&buf, "GETTOKEN", form->prstoken);
 	add_function(&buf, "END", form->prsend);
 	add_function(&buf, "HEADLINE", form->prsheadline);
@@ -611,7 +612,7 @@ template_text(Oid template)
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE TEXT SEARCH TEMPLATE %s (LEXIZE = %s",
 					 in_schema(form->tmplnamespace, NameStr(form->tmplname)),
-					 rh_object_function_name(form->tmpllexize));
+					 function_name(form->tmpllexize));
 	add_function(&buf, "INIT", form->tmplinit);
 	appendStringInfoChar(&buf, ')');
 	ReleaseSysCache(tuple);
@@ -720,11 +721,11 @@ language_text(Oid language)
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE %sLANGUAGE %s HANDLER %s", form->lanpltrusted ? "TRUSTED " : "",
 					 quote_identifier(NameStr(form->lanname)),
-					 rh_object_function_name(form->lanplcallfoid));
+					 function_name(form->lanplcallfoid));
 	if (OidIsValid(form->laninline))
-		appendStringInfo(&buf, " INLINE %s", rh_object_function_name(form->laninline));
+		appendStringInfo(&buf, " INLINE %s", function_name(form->laninline));
 	if (OidIsValid(form->lanvalidator))
-		appendStringInfo(&buf, " VALIDATOR %s", rh_object_function_name(form->lanvalidator));
+		appendStringInfo(&buf, " VALIDATOR %s", function_name(form->lanvalidator));
 	ReleaseSysCache(tuple);
 	return buf.data;
 }

@@ -25,9 +25,6 @@ extern char *rh_object_text(Oid classid, Oid objid);
 extern char *rh_object_type_properties(Oid type);
 extern char *rh_object_operator_properties(Oid operator);
 
-/* The function, qualified, without its arguments. */
-extern char *rh_object_function_name(Oid function);
-
 /* A copy of the object's row in its catalog; NULL: it is gone. */
 extern HeapTuple rh_object_row(Oid catalogid, Oid objid);
 

@@ -83,8 +83,9 @@ rh_sendable_type_ok(Oid type, Oid relid)
 	return get_typtype(type) != TYPTYPE_COMPOSITE && get_typtype(type) != TYPTYPE_PSEUDO;
 }
 
-bool
-rh_sendable_function_ok(Oid funcid)
+/* Is the function a built-in one and immutable? */
+static bool
+function_ok(Oid funcid)
 {
 	return funcid < FirstNormalObjectId && func_volatile(funcid) == PROVOLATILE_IMMUTABLE;
 }
@@ -92,7 +93,7 @@ rh_sendable_function_ok(Oid funcid)
 static bool
 is_bad_function(Oid funcid, void *context)
 {
-	return !rh_sendable_function_ok(funcid);
+	return !function_ok(funcid);
 }
 
 /* What makes an expression more than a value that is known before the scan. */
@@ -162,8 +163,12 @@ rh_sendable_param_node(int number, Oid type, int32 typmod, Oid collation)
 	return (Node *) cast;
 }
 
-Node *
-rh_sendable_param(List **params, Node *expr)
+/*
+ * What stands in the statement for an expression that is evaluated here: a
+ * parameter, with a cast where the type is user-defined.  Expressions that are equal share one.
+ */
+static Node *
+param_for(List **params, Node *expr)
 {
 	ListCell   *cell;
 	int			number = 1;
@@ -241,7 +246,7 @@ ship_mutator(Node *node, void *arg)
 		if (IsA(node, Const))
 			return node;
 		if (rh_sendable_is_constant(node, ship->varno))
-			return rh_sendable_param(&ship->params, node);
+			return param_for(&ship->params, node);
 	}
 	if (!is_plain_node(node) ||
 		(!IsA(node, List) && check_functions_in_node(node, is_bad_function, NULL)) ||

@@ -35,15 +35,6 @@ extern Node *rh_sendable_form(RhSendable *ship, Node *expr);
 /* May a value of this type be named in a statement for a node? */
 extern bool rh_sendable_type_ok(Oid type, Oid relid);
 
-/* Is the function a built-in one and immutable? */
-extern bool rh_sendable_function_ok(Oid funcid);
-
-/*
- * What stands in the statement for an expression that is evaluated here: a
- * parameter, with a cast where the type is user-defined.  Expressions that are equal share one.
- */
-extern Node *rh_sendable_param(List **params, Node *expr);
-
 /*
  * Parameter $number for a value of a type.  One of a user-defined type goes as
  * its text, which the statement casts: no OID of it is known on the node.

@@ -207,8 +207,12 @@ rh_shard_ddl_table(Oid shell, const RhPlacement *bucket)
  * ------------------------------------------------------------------------
  */
 
-char *
-rh_shard_ddl_block(List *statements)
+/*
+ * Several statements as one (a DO block), to save round trips; for servers'
+ * extended protocol, which takes one statement at a time.
+ */
+static char *
+as_block(List *statements)
 {
 	StringInfoData buf;
 	StringInfoData block;
@@ -232,5 +236,5 @@ void
 rh_shard_ddl_exec(RhConn *conn, List *statements)
 {
 	if (statements != NIL)
-		rh_conn_exec(conn, RH_WRITE, rh_shard_ddl_block(statements));
+		rh_conn_exec(conn, RH_WRITE, as_block(statements));
 }

@@ -118,12 +118,6 @@ extern List *rh_shard_ddl_new_statistics(Oid shell, const RhPlacement *bucket, L
 extern List *rh_shard_ddl_trigger(Oid shell, const RhPlacement *bucket, const char *name,
 								  bool replace);
 
-/*
- * Several statements as one (a DO block), to save round trips; for servers'
- * extended protocol, which takes one statement at a time.
- */
-extern char *rh_shard_ddl_block(List *statements);
-
 /* Run the statements on a connection of this transaction, in one round trip. */
 extern void rh_shard_ddl_exec(RhConn *conn, List *statements);
 

@@ -57,8 +57,9 @@ extern int	pq_peekbyte(void);
 
 static bool used_workers = false;
 
-bool
-rh_xact_used_workers(void)
+/* Has this transaction used a worker, or changed the catalog? */
+static bool
+has_used_workers(void)
 {
 	return used_workers || rh_mapsync_pending();
 }
@@ -737,7 +738,7 @@ at_xact_end(XactEvent event, void *arg)
 			pre_commit();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			if (rh_xact_used_workers())
+			if (has_used_workers())
 				ereport(ERROR,
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						 errmsg("cannot PREPARE a transaction that has used nodes or changed the cluster"),

@@ -12,9 +12,6 @@
 #include "postgres.h"
 #include "src/conn.h"
 
-/* Has this transaction used a worker, or changed the catalog? */
-extern bool rh_xact_used_workers(void);
-
 /* Has it rows, row locks or DDL of its own on a node (and so may hold gates)? */
 extern bool rh_xact_wrote_nodes(void);
 
