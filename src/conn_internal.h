@@ -184,6 +184,7 @@ extern void rh_stream_init(void);
 /* pipeline.c */
 extern bool rh_pipeline_goes_along(RhConn *conn, RhPrepared *prepared);
 extern void rh_pipeline_refused(RhConn *conn, RhMessage *message) pg_attribute_noreturn();
+extern void rh_pipeline_answered(RhConn *conn, RhMessage *message);
 extern void rh_pipeline_reset(RhConn *conn);
 extern void rh_pipeline_settle(RhConn *conn);
 extern void rh_pipeline_settle_all(int level);

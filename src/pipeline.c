@@ -78,6 +78,12 @@ rh_pipeline_wanted(void)
 	return depth > 1 && pipeline_inserts;
 }
 
+bool
+rh_pipeline_possible(void)
+{
+	return depth > 0;
+}
+
 /* Would the statement go out alone, with nothing that is due before it? */
 static bool
 goes_alone(RhConn *conn, RhPrepared *prepared)
@@ -230,6 +236,26 @@ rh_pipeline_refused(RhConn *conn, RhMessage *message)
 }
 
 /*
+ * The worker has done the first INSERT without an answer.  If it has added no row,
+ * then because of a trigger that the plan knew nothing of: somebody has just made
+ * it, for a partition or on the node itself.  The function has been told of a row,
+ * so it must not go on.
+ */
+void
+rh_pipeline_answered(RhConn *conn, RhMessage *message)
+{
+	static char body[] = "VERROR\0" "C40001\0"
+		"Mcould not serialize access due to a concurrent change of triggers\0"
+		"DA trigger has left out a row that had been reported as inserted.\0"
+		"HThe transaction might succeed if retried.\0";
+	RhMessage	error = {.type = 'E', .body = body, .length = sizeof(body)};
+
+	if (strcmp(message->body, "INSERT 0 1") != 0)
+		rh_pipeline_refused(conn, &error);
+	conn->pipeline_answered++;
+}
+
+/*
  * Read the answers of what is pipelined on a connection, and raise the error of
  * one that has failed.  A reader whose statement followed it stays where it is.
  */
@@ -255,7 +281,7 @@ rh_pipeline_settle(RhConn *conn)
 	{
 		rh_conn_receive(conn, &message);
 		if (message.type == 'C')
-			conn->pipeline_answered++;
+			rh_pipeline_answered(conn, &message);
 		else if (message.type == 'E')
 			rh_pipeline_refused(conn, &message);
 		else if (message.type == 'Z')

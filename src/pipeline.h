@@ -17,6 +17,9 @@
  */
 extern bool rh_pipeline_wanted(void);
 
+/* Could a statement that is planned now run like that? */
+extern bool rh_pipeline_possible(void);
+
 /*
  * Send an INSERT that adds one row, or raises an error, and go on.  False: it
  * has to be sent and waited for as any other statement.

@@ -23,6 +23,8 @@
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "src/classify.h"
+#include "src/partition.h"
+#include "src/pipeline.h"
 #include "src/planner.h"
 #include "src/rehouse.h"
 #include "src/router.h"
@@ -261,23 +263,43 @@ rh_router_statement_id(List *template, List *values, List *result, List *relids)
 	return rh_template_statement_id(template, count, types, relids);
 }
 
+/* May a trigger before it leave a row out of one table?  True, too, for one that has just gone. */
+static bool
+may_skip_rows(Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	bool		may = true;
+
+	if (!RelationIsValid(rel))
+		return true;
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		may = false;			/* its triggers are those of its partitions */
+	else if (rel->rd_rel->relkind == RELKIND_RELATION)
+		may = rel->trigdesc != NULL && rel->trigdesc->trig_insert_before_row;
+	RelationClose(rel);
+	return may;
+}
+
 /*
- * Does an INSERT add exactly one row, if it does not fail?  A trigger before it
- * could leave the row out; the ones of partitions are not known here.
+ * Does an INSERT add exactly one row, if it does not fail, and is it of use to
+ * know that?  The plan then depends on partitions as well, which nothing locks:
+ * the answer is looked at, too (rh_pipeline_answered).
  */
 static bool
-adds_one_row(Query *query, Oid relid)
+adds_one_row(Query *query, Oid relid, PlannedStmt *stmt)
 {
-	Relation	rel;
-	bool		result;
+	List	   *tree;
+	ListCell   *lc;
 
-	if (query->returningList != NIL || query->onConflict != NULL || query->hasTargetSRFs)
+	if (!OidIsValid(relid) || query->returningList != NIL || query->onConflict != NULL ||
+		query->hasTargetSRFs || !rh_pipeline_possible())
 		return false;
-	rel = RelationIdGetRelation(relid);
-	result = rel->rd_rel->relkind == RELKIND_RELATION &&
-		(rel->trigdesc == NULL || !rel->trigdesc->trig_insert_before_row);
-	RelationClose(rel);
-	return result;
+	tree = rh_partition_tree(relid, NoLock);
+	foreach(lc, tree)
+		if (may_skip_rows(lfirst_oid(lc)))
+			return false;
+	stmt->relationOids = list_concat_unique_oid(stmt->relationOids, tree);
+	return true;
 }
 
 PlannedStmt *
@@ -292,6 +314,7 @@ rh_router_plan(Query *query, int cursor_options, const RhKeyTie *tie, RhShipment
 	Oid			insert_relid = InvalidOid;
 	RhAccess	access = RH_READ;
 	RhTable		table = {0};
+	PlannedStmt *stmt;
 	List	   *template;
 	List	   *numbers;
 	int			key_index;
@@ -319,11 +342,13 @@ rh_router_plan(Query *query, int cursor_options, const RhKeyTie *tie, RhShipment
 	numbers = lappend_int(numbers, table.key_attnum);
 	numbers = lappend_int(numbers, (int) rh_classify_role(rh_classify_relations(query)));
 	numbers = lappend_int(numbers, 0);
-	numbers = lappend_int(numbers, OidIsValid(insert_relid) && adds_one_row(query, insert_relid));
+	numbers = lappend_int(numbers, false);
 	scan->custom_private = list_make4(numbers,
 									  makeConst(INT8OID, -1, InvalidOid, 8,
 												Int64GetDatum((int64) statement_id), false, true),
 									  template, relids);
 	scan->custom_exprs = (List *) expression_planner((Expr *) expressions);
-	return rh_router_make_stmt(query, &scan->scan.plan, rtable, cursor_options);
+	stmt = rh_router_make_stmt(query, &scan->scan.plan, rtable, cursor_options);
+	lfirst_int(list_nth_cell(numbers, ROUTER_ADDS_ONE_ROW)) = adds_one_row(query, insert_relid, stmt);
+	return stmt;
 }

@@ -226,7 +226,7 @@ rh_stream_read(RhConn *conn, RhMessage *message)
 				break;
 			case 'C':
 				if (conn->pipeline_answered < conn->pipelined)
-					conn->pipeline_answered++;
+					rh_pipeline_answered(conn, message);
 				else if (stream->prefix > 0)
 					stream->prefix--;
 				else

@@ -442,7 +442,7 @@ forward_notice(const char *body)
  * takes about as long as a short statement on a near node, and statements of a
  * function come one after the other.  Others who want the processor get it
  * between two looks; where that, or the node, takes too long, polling is given
- * up for a growing number of waits.
+ * up for a growing number of waits.  Interrupts are for the wait that follows.
  */
 static int
 poll_socket(RhWire *wire)
@@ -471,7 +471,7 @@ poll_socket(RhWire *wire)
 		sched_yield();
 		INSTR_TIME_SET_CURRENT(now);
 		INSTR_TIME_SUBTRACT(now, start);
-	} while (INSTR_TIME_GET_MICROSEC(now) < limit);
+	} while (INSTR_TIME_GET_MICROSEC(now) < limit && !InterruptPending);
 	wire->poll_penalty = Max(POLL_PENALTY_LEAST, wire->poll_penalty * POLL_PENALTY_FACTOR);
 	wire->poll_penalty = Min(wire->poll_penalty, POLL_PENALTY_MOST);
 	wire->poll_skip = wire->poll_penalty;

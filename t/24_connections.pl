@@ -148,6 +148,37 @@ is($p->query("EXECUTE q($_)"), $p->query("SELECT n FROM items WHERE k = $_"), "k
 $p->query('DISCARD ALL');
 is($p->query("SELECT n FROM items WHERE k = $k1"), '10', 'after DISCARD ALL');
 
+# polling for answers: one comes, none comes until the statement's time is over, the node's session ends
+$c->query(q{
+	CREATE TABLE slow (k int PRIMARY KEY, seconds float, dies bool DEFAULT false);
+	SELECT create_distributed_table('slow', 'k', colocate_with => 'items');
+	CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_sleep(NEW.seconds);
+		PERFORM pg_terminate_backend(pg_backend_pid()) WHERE NEW.dies;
+		RETURN NEW;
+	END $$;
+	CREATE TRIGGER slow BEFORE INSERT ON slow FOR EACH ROW EXECUTE FUNCTION slow();
+	CREATE FUNCTION insert_slow(first int, last int, seconds float, dies bool) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		FOR i IN first .. last LOOP INSERT INTO slow VALUES (i, seconds, dies); END LOOP;
+	END $$;
+});
+for my $poll_time (10000, 0)
+{
+	$p->query("SET rehouse.poll_time = $poll_time; DELETE FROM slow");
+	$p->query('SELECT insert_slow(1, 20, 0.002, false)');
+	is($p->query('SELECT count(*) FROM slow'), '20', "answers, with poll_time $poll_time");
+	($rows, $messages) = $p->try(q{SET statement_timeout = '20ms'; SELECT insert_slow(21, 21, 1000, false)});
+	like($messages, qr/57014: canceling statement due to statement timeout/, 'a statement that takes too long');
+	$p->query('RESET statement_timeout');
+	($rows, $messages) = $p->try('SELECT insert_slow(22, 22, 0.002, true)');
+	like($messages, qr/08006: connection to node "127.0.0.1:\d+" was lost/, 'a session of a node that ends meanwhile');
+	is($p->query('SELECT count(*) FROM slow'), '20', 'nothing has come of these');
+}
+$_->poll($idle) for $cluster->worker(1), $cluster->worker(2);
+$c->query('DROP TABLE slow; DROP FUNCTION slow(), insert_slow(int, int, float, bool)');
+
 # a node on the coordinator's own machine, named by the directory of its Unix socket
 my $dir = $cluster->dir;
 my $near = $cluster->add_worker({ unix_socket_directories => $dir });

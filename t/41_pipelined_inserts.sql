@@ -1,5 +1,5 @@
 -- INSERTs of functions whose answers are read later: every effect, and every error, is the same.
-SELECT plan(83);
+SELECT plan(94);
 SELECT t.add_nodes(1, 2);
 
 CREATE TABLE parents (k int, id int, PRIMARY KEY (k, id));
@@ -107,6 +107,44 @@ BEGIN
 	RETURN n;
 END $$;
 SELECT is(series(7), 9, 'an INSERT of several rows in one');
+
+-- a trigger that nobody here knows of: what has been told cannot be taken back
+SELECT t.exec_on_node(t.number_of(b.node_id), format('CREATE FUNCTION public_%s.unknown() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+	CREATE TRIGGER unknown BEFORE INSERT ON public_%1$s.rows FOR EACH ROW WHEN (new.id = 3) EXECUTE FUNCTION public_%1$s.unknown()', b.bucket_id))
+  FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id) WHERE h.relation = 'rows'::regclass;
+SELECT matches(error_of('SELECT counted(8)'), E'^40001.*\n.*A trigger has left out a row.*counted.integer. line', 'a row that is not there is an error');
+SELECT is((SELECT count(*) FROM rows WHERE k = 8), 0::bigint, 'and none of its function''s rows are');
+SELECT t.exec_on_node(t.number_of(b.node_id), format('DROP FUNCTION public_%s.unknown() CASCADE', b.bucket_id))
+  FROM rehouse.shards h JOIN rehouse.buckets b USING (bucket_id) WHERE h.relation = 'rows'::regclass;
+SELECT is(counted(8), '1true1true1true', 'without it they are');
+
+-- partitions
+CREATE TABLE parted (k int, id int) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (1) TO (2);
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (2) TO (4) PARTITION BY LIST (id);
+CREATE TABLE parted_22 PARTITION OF parted_2 FOR VALUES IN (2);
+SELECT create_distributed_table('parted', 'k', colocate_with => 'parents');
+CREATE FUNCTION parts(key int, last int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE n int; result text := '';
+BEGIN
+	FOR i IN 1 .. last LOOP
+		INSERT INTO parted (k, id) VALUES (key, i);
+		GET DIAGNOSTICS n = ROW_COUNT;
+		PERFORM nextval('reached');
+		result := result || n;
+	END LOOP;
+	RETURN result;
+END $$;
+SELECT is(parts(1, 2), '11', 'partitions');
+SELECT setval('reached', 1, false);
+SELECT matches(error_of('SELECT parts(1, 4)'), '^23514.*no partition', 'a row that no partition takes');
+SELECT is(nextval('reached'), 5::bigint, 'found when the function has gone on');
+CREATE TABLE parted_23 PARTITION OF parted_2 FOR VALUES IN (3);
+SELECT is(parts(1, 3), '111', 'a new partition');
+CREATE TRIGGER skip BEFORE INSERT ON parted_22 FOR EACH ROW EXECUTE FUNCTION skip();
+SELECT is(parts(key, 3), '101', 'a trigger of a partition leaves a row out') FROM generate_series(1, 3) key;
+SELECT is((SELECT count(*) FROM parted), 11::bigint, 'the others are there');
+DROP TABLE parted;
 
 -- EXCEPTION blocks
 DELETE FROM rows;
