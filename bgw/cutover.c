@@ -137,7 +137,7 @@ prelock_source(RhTransfer *t)
 							 " LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE",
 							 PRELOCK_TIMEOUT_MS, rh_transfer_table_list(t, -1, RH_TABLES_ALL))))
 		return true;
-	rh_transfer_wait_for(t, rh_transfer_lock_holder(t));
+	rh_transfer_wait_for(t, rh_transfer_lock_holder(t, false));
 	return false;
 }
 
@@ -377,13 +377,17 @@ drain_source(RhTransfer *t, instr_time pause)
 		return true;
 	if (t->spec->kind == RH_TRANSFER_TABLES)
 	{
-		if (!rh_transit_await_writers(t, limit))
+		t->writer = rh_transit_await_writers(t, limit);
+		if (t->writer != NULL)
 			return false;
 	}
 	else if (!try_locking(t->source_branch,
 						  psprintf("SET LOCAL lock_timeout = %d; LOCK TABLE %s IN EXCLUSIVE MODE",
 								   limit, rh_transfer_table_list(t, -1, RH_TABLES_ALL))))
+	{
+		t->source_is_locked = true;
 		return false;
+	}
 	rh_debug_point("transfer-cutover-locked");
 	rh_changes_send_marker(t);
 	left = budget_left(t, pause);
@@ -572,6 +576,26 @@ switch_over(RhTransfer *t, instr_time pause)
 	return true;
 }
 
+/*
+ * What has an attempt ended of that had come to the gate?  Somebody in the way is
+ * named; else more time is needed.
+ */
+static void
+note_obstacle(RhTransfer *t)
+{
+	if (t->writer != NULL)
+	{
+		rh_transfer_wait_for(t, t->writer);
+		pfree(t->writer);
+		t->writer = NULL;
+	}
+	else if (t->source_is_locked)
+		rh_transfer_wait_for(t, rh_transfer_lock_holder(t, false));
+	else
+		grow_budget(t);
+	t->source_is_locked = false;
+}
+
 /* One attempt.  False: everything is as before it. */
 static bool
 attempt_cutover(RhTransfer *t)
@@ -594,7 +618,7 @@ attempt_cutover(RhTransfer *t)
 	MemoryContextSwitchTo(caller);
 	rh_transfer_note_pause(t, pause);
 	if (!done)
-		grow_budget(t);
+		note_obstacle(t);
 	return done;
 }
 

@@ -30,6 +30,9 @@ extern ErrorData *rh_mover_try(void (*func) (void *), void *arg);
 extern void rh_step_run(int64 step_id);
 extern void rh_step_undo(int64 step_id);
 
+/* What the mover waits for outside of its own steps, for the views; NULL: nothing any more. */
+extern void rh_mover_waits_for(const char *what);
+
 /* bgw/plan.c: plan a job: its waiting steps become what the live state asks for. */
 extern void rh_plan_job(int64 job_id);
 

@@ -155,6 +155,16 @@ show_progress(const RhTransferProgress *progress)
 	LWLockRelease(rh_workers->lock);
 }
 
+void
+rh_mover_waits_for(const char *what)
+{
+	if (rh_my_mover == NULL)
+		return;
+	LWLockAcquire(rh_workers->lock, LW_EXCLUSIVE);
+	strlcpy(rh_my_mover->waits_for, what ? what : "", RH_WAITS_LEN);
+	LWLockRelease(rh_workers->lock);
+}
+
 typedef struct ProgressRecord
 {
 	int64		step_id;

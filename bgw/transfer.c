@@ -156,7 +156,7 @@ rh_transfer_note_pause(RhTransfer *t, instr_time since)
 static const char session_settings[] =
 	"SET search_path = pg_catalog; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres';"
 	" SET timezone = 'UTC'; SET extra_float_digits = 3; SET bytea_output = 'hex';"
-	" SET xmloption = 'content'; SET statement_timeout = 0; SET lock_timeout = 0;"
+	" SET lc_monetary = 'C'; SET xmloption = 'content'; SET statement_timeout = 0; SET lock_timeout = 0;"
 	" SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;"
 	" SET default_transaction_isolation = 'read committed';"
 	" SET default_transaction_read_only = off; SET client_min_messages = error;"

@@ -40,9 +40,9 @@ create_targets(RhTransfer *t)
 	rh_debug_point("transfer-targets");
 }
 
-/* Who holds a lock of one of the source's tables, for waiting_for. */
+/* Who holds a lock of one of the source's tables, for waiting_for; readers: also for reading. */
 char *
-rh_transfer_lock_holder(RhTransfer *t)
+rh_transfer_lock_holder(RhTransfer *t, bool readers)
 {
 	StringInfoData sql;
 	PGresult   *result;
@@ -63,7 +63,8 @@ rh_transfer_lock_holder(RhTransfer *t)
 	for (int i = 0; i < t->ntables; i++)
 		appendStringInfo(&sql, "%s%s::pg_catalog.regclass", i > 0 ? ", " : "",
 						 quote_literal_cstr(t->tables[i].source));
-	appendStringInfoString(&sql, "]::pg_catalog.oid[]) ORDER BY COALESCE(p.prepared, a.xact_start) LIMIT 1");
+	appendStringInfo(&sql, "]::pg_catalog.oid[])%s ORDER BY COALESCE(p.prepared, a.xact_start) LIMIT 1",
+					 readers ? "" : " AND l.mode <> 'AccessShareLock'");
 	result = rh_link_exec(t->source, sql.data, 0);
 	if (PQntuples(result) > 0)
 		text = psprintf("a lock on table %s on the source node, held by %s",
@@ -98,7 +99,7 @@ set_full_identity(RhTransfer *t, RhTransferTable *table)
 		if (state == NULL || strcmp(state, "55P03") != 0)
 			rh_link_report(ERROR, result, t->source, sql);
 		PQclear(result);
-		rh_transfer_wait_for(t, rh_transfer_lock_holder(t));
+		rh_transfer_wait_for(t, rh_transfer_lock_holder(t, true));
 		rh_transfer_pause(t, 100 + pg_prng_uint32(&pg_global_prng_state) % 200);
 	}
 	rh_transfer_wait_for(t, NULL);

@@ -144,6 +144,8 @@ typedef struct RhTransfer
 
 	RhTransferProgress progress;
 	char	   *waiting_for;	/* owned copy of progress.waiting_for */
+	char	   *writer;			/* who was there still when the gate was held */
+	bool		source_is_locked;	/* the same of the source's tables, by nobody known yet */
 	instr_time	last_report;
 	instr_time	last_yield_check;
 	bool		may_yield;		/* holds the group's lock, and may give it up */
@@ -197,7 +199,7 @@ extern void rh_transfer_choose_generations(RhTransfer *t);
 
 /* transfer_copy.c: from nothing to targets with a consistent copy */
 extern void rh_transfer_copy(RhTransfer *t);
-extern char *rh_transfer_lock_holder(RhTransfer *t);
+extern char *rh_transfer_lock_holder(RhTransfer *t, bool readers);
 extern void rh_transfer_analyze(RhTransfer *t);
 
 /* transfer_nodes.c: statements on all nodes at once */

@@ -25,6 +25,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "bgw/mover.h"
 #include "bgw/transit.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
@@ -53,6 +54,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
 
@@ -127,6 +129,18 @@ add_relation(HeapTuple row, TupleDesc desc, void *arg)
 	*relids = lappend_oid(*relids, (Oid) strtoul(SPI_getvalue(row, desc, 1), NULL, 10));
 }
 
+/* Who has a lock on a relation; proc NULL: a prepared transaction. */
+static char *
+name_holder(Oid relid, PGPROC *proc)
+{
+	if (proc == NULL || proc->pid == 0)
+		return psprintf("a prepared transaction that has a lock on table \"%s\"",
+						get_rel_name(relid));
+	return psprintf("process %d, which has a lock on table \"%s\" (%.60s)", proc->pid,
+					get_rel_name(relid),
+					pgstat_get_backend_current_activity(proc->pid, false));
+}
+
 /* Who holds a lock of a relation that conflicts with a mode, for waits_for. */
 static char *
 lock_holder(Oid relid, LOCKMODE mode)
@@ -143,12 +157,11 @@ lock_holder(Oid relid, LOCKMODE mode)
 			BackendIdGetProc(holders[i].backendId);
 
 		if (proc != NULL && proc->pid != 0)
-			return psprintf("process %d, which has a lock on table \"%s\" (%.60s)", proc->pid,
-							get_rel_name(relid),
-							pgstat_get_backend_current_activity(proc->pid, false));
+			return name_holder(relid, proc);
 	}
-	return psprintf("a %stransaction that has a lock on table \"%s\"",
-					count > 0 ? "prepared " : "", get_rel_name(relid));
+	if (count > 0)
+		return name_holder(relid, NULL);
+	return psprintf("a transaction that has a lock on table \"%s\"", get_rel_name(relid));
 }
 
 static List *
@@ -258,36 +271,38 @@ poll_again(instr_time start, int limit_ms)
 }
 
 /*
- * Is there a transaction that may have changed a shell, or locked rows of it?
+ * Who may have changed a shell, or locked rows of it, for waits_for; NULL: nobody.
  * Not one that waits for the gate: it has the lock that it began with, and when
  * it is let in the map says where the rows are.  To keep such ones off by a lock
  * of ours would need a moment at which none waits; under load there is none.
  */
-static bool
-has_writers(Oid relid, int32 colocation_id)
+static char *
+find_writer(Oid relid, int32 colocation_id)
 {
 	LOCKTAG		tag;
 	int			count;
-	bool		found = false;
+	char	   *found = NULL;
 	VirtualTransactionId *holders;
 
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
 	holders = GetLockConflicts(&tag, ExclusiveLock, &count);
-	for (int i = 0; i < count && !found; i++)
+	for (int i = 0; i < count && found == NULL; i++)
 	{
 		PGPROC	   *proc = holders[i].backendId == InvalidBackendId ? NULL :
 			BackendIdGetProc(holders[i].backendId);
 
-		found = proc == NULL || !rh_gate_is_awaited_by(colocation_id, proc);
+		if (proc == NULL || !rh_gate_is_awaited_by(colocation_id, proc))
+			found = name_holder(relid, proc);
 	}
 	pfree(holders);
 	return found;
 }
 
-bool
+char *
 rh_transit_await_writers(RhTransfer *t, int limit_ms)
 {
 	instr_time	start;
+	char	   *writer;
 
 	INSTR_TIME_SET_CURRENT(start);
 	for (int i = 0; i < t->ntables; i++)
@@ -295,15 +310,18 @@ rh_transit_await_writers(RhTransfer *t, int limit_ms)
 		Oid			shell = t->tables[i].shell;
 		ListCell   *lc;
 
-		while (has_writers(shell, t->spec->colocation_id))
+		while ((writer = find_writer(shell, t->spec->colocation_id)) != NULL)
+		{
 			if (!poll_again(start, limit_ms))
-				return false;
+				return writer;
+			pfree(writer);
+		}
 		foreach(lc, rh_distribute_referenced_tables(shell))
 			while (!ConditionalLockRelationOid(lfirst_oid(lc), ShareRowExclusiveLock))
 				if (!poll_again(start, limit_ms))
-					return false;
+					return lock_holder(lfirst_oid(lc), ShareRowExclusiveLock);
 	}
-	return true;
+	return NULL;
 }
 
 /* ------------------------------------------------------------------------
@@ -444,6 +462,43 @@ find_targets(RhTransfer *t)
 							2, types, values, NULL, NULL);
 }
 
+/*
+ * Would a shard alone answer the tables' policies?  That depends on what will be
+ * distributed besides.  So it is asked as if the cutover were done, which is
+ * taken back: before anything is copied.
+ */
+static void
+check_policies(const RhTransferSpec *spec, List *set)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, set)
+		found = found || rh_policy_has(((RhSetTable *) lfirst(lc))->relid);
+	if (!found)
+		return;
+	BeginInternalSubTransaction(NULL);
+	foreach(lc, set)
+	{
+		RhSetTable *table = lfirst(lc);
+		Oid			types[] = {OIDOID, INT4OID, INT2OID};
+		Datum		values[] = {
+			ObjectIdGetDatum(table->relid), Int32GetDatum(spec->colocation_id),
+			Int16GetDatum(table->key)
+		};
+
+		(void) rh_catalog_modify("INSERT INTO rehouse.tables (relation, kind, state, colocation_id,"
+								 " key_attnum) VALUES ($1, 'h', 'd', $2, $3)", 3, types, values, NULL, NULL);
+	}
+	foreach(lc, set)
+		rh_policy_check(((RhSetTable *) lfirst(lc))->relid);
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
 /* The transaction that puts the tables into transit. */
 static void
 write_transit(RhTransfer *t, TransitRequest *request)
@@ -456,6 +511,7 @@ write_transit(RhTransfer *t, TransitRequest *request)
 		spec->colocation_id = rh_colocation_create(&request->colocation);
 	lock_group(spec->colocation_id);
 	find_targets(t);
+	check_policies(spec, request->set);
 	foreach(lc, request->set)
 		write_table(spec, lfirst(lc));
 	create_publication(t, request->set);
@@ -586,6 +642,21 @@ drop_publication(const char *name)
 							NULL);
 }
 
+/*
+ * DDL that has come meanwhile may be changing the same row of pg_class: it is
+ * waited for as long as it lasts, and by name.  There is nothing else to do, since
+ * a table must not stay in transit.
+ */
+static void
+wait_for_ddl(Oid relid)
+{
+	if (ConditionalLockRelationOid(relid, ShareUpdateExclusiveLock))
+		return;
+	rh_mover_waits_for(lock_holder(relid, ShareUpdateExclusiveLock));
+	LockRelationOid(relid, ShareUpdateExclusiveLock);
+	rh_mover_waits_for(NULL);
+}
+
 /* A table that stays local: its own replica identity again, and new plans. */
 static void
 leave_table(HeapTuple row, TupleDesc desc, void *arg)
@@ -593,8 +664,7 @@ leave_table(HeapTuple row, TupleDesc desc, void *arg)
 	Oid			relid = (Oid) strtoul(SPI_getvalue(row, desc, 1), NULL, 10);
 	char	   *own = SPI_getvalue(row, desc, 2);
 
-	/* DDL that has come meanwhile may be changing the same row of pg_class */
-	LockRelationOid(relid, ShareUpdateExclusiveLock);
+	wait_for_ddl(relid);
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 		return;
 	if (own != NULL)
@@ -651,7 +721,7 @@ rh_transit_switch(RhTransfer *t)
 		switch_table(t, &t->tables[i]);
 	for (int i = 0; i < t->ntables; i++)
 	{
-		/* only now that it counts as distributed is it known what a shard alone can answer */
+		/* once more: a table that a policy reads may have gone elsewhere meanwhile */
 		rh_policy_check(t->tables[i].shell);
 		rh_distribute_switch_ri_triggers(t->tables[i].shell);
 		if (t->tables[i].partitioned && !t->tables[i].is_partition)

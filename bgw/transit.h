@@ -36,9 +36,9 @@ extern void rh_transit_switch(RhTransfer *t);
 /*
  * With the gate held: wait for writers of the shells that it does not know, and
  * lock the reference tables whose triggers are switched with theirs, until the
- * end of the transaction.  False: not within limit_ms.
+ * end of the transaction.  NULL: done; else who has not gone within limit_ms.
  */
-extern bool rh_transit_await_writers(RhTransfer *t, int limit_ms);
+extern char *rh_transit_await_writers(RhTransfer *t, int limit_ms);
 
 /* The last remains, past the cutover; in a transaction. */
 extern void rh_transit_forget(RhTransfer *t);

@@ -74,6 +74,17 @@ for my $point (@points)
 	settled("$point->[0], backend killed", $point->[1]);
 }
 
+# one node alone, whose COMMIT decides
+for my $point ([ 'commit-before-single' => 0 ], [ 'commit-after-single' => 1 ])
+{
+	$n++;
+	$c->query("SELECT rehouse.debug_arm('$point->[0]', 'exit')");
+	my ($status) = $c->try("BEGIN; INSERT INTO items VALUES ($n * 100, $n); UPDATE items SET k = k WHERE k = $n * 100; COMMIT");
+	isnt($status, 0, "$point->[0]: the session is gone");
+	$c->wait_recovered;
+	is(rows_on_nodes(), $point->[1], "$point->[0]: " . ($point->[1] ? 'committed' : 'rolled back'));
+}
+
 # the session is terminated while it waits there, or its server is killed
 for my $point (@points)
 {

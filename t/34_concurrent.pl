@@ -157,4 +157,19 @@ for my $case (['distribute-end', "SELECT create_distributed_table('b', 'k')"], [
 }
 $c->query("SELECT create_distributed_table('b', 'k')");
 is($c->query('SELECT v FROM b WHERE k = 5'), '7', 'and it works the next time');
+
+# and while rows come back, or go to all nodes
+$c->query('CREATE TABLE kinds (id int PRIMARY KEY); INSERT INTO kinds VALUES (1)');
+my $distributed = $c->query('SELECT string_agg(relation::text, $$,$$ ORDER BY 1) FROM rehouse.tables');
+for my $case (['undistribute-copy', "SELECT undistribute_table('b')"], ['reference-end', "SELECT create_reference_table('kinds')"])
+{
+	my ($point, $sql) = @$case;
+	$c->query("SELECT rehouse.debug_arm('$point', 'exit')");
+	my ($status) = $c->try($sql);
+	isnt($status, 0, "killed at $point");
+	$c->wait_recovered;
+	is($c->query('SELECT string_agg(relation::text, $$,$$ ORDER BY 1) FROM rehouse.tables'), $distributed, 'all tables are what they were');
+	is($c->query('SELECT count(*) FROM b'), '100', 'with their rows');
+	is($c->query("CALL t.wait_clean(); SELECT count(*) FROM t.leftovers()"), '0', 'nothing left on any node');
+}
 done_testing();

@@ -87,7 +87,11 @@ waits_for('writers of the tables of job [0-9]+: process ' . $writer->backend_pid
 is($prepared->query('EXECUTE n'), '303|33', 'readers pass');
 $prepared->query('EXECUTE up(5)');
 is($writer->query('SELECT count(*) FROM f WHERE v > 0'), '10', 'it sees its own changes');
+my $locker = $c->session;
+$locker->query('BEGIN; LOCK TABLE f IN ROW EXCLUSIVE MODE');
 $writer->query('COMMIT');
+waits_for('process ' . $locker->backend_pid . ', which has a lock on table "f"', 'so does somebody who has a lock and does nothing');
+$locker->query('COMMIT');
 like(end(), qr/"p"/, 'it is done, with a notice');
 is($c->query('SELECT sum(row_count) FROM t.shard_rows(\'f\')'), '303', 'the rows are in the shards');
 
@@ -376,6 +380,22 @@ like($messages, qr/57014|25001/, 'a timeout does the same');
 $c->query("SELECT rehouse.debug_disarm('transfer-stream-open')");
 clean('after a timeout');
 is($c->query('SELECT count(*) FROM citus_tables'), '0', 'the tables are local');
+
+# DDL that has got its lock from a mover that died: what is to be undone waits for it, and says so
+begin("create_distributed_table_concurrently('f', 'k')", 'transfer-stream-open');
+my $ddl = $c->session;
+$ddl->query('BEGIN');
+$ddl->send('ALTER TABLE f ADD COLUMN later int');
+$c->poll('SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND pid = ' . $ddl->backend_pid);
+$c->query('SELECT pg_terminate_backend(pid) FROM rehouse.processes() WHERE step_id IS NOT NULL');
+$ddl->finish;
+$c->query('SELECT pg_cancel_backend(' . $caller->backend_pid . ')');
+ok(eval { $c->poll("SELECT count(*) = 1 FROM rehouse.processes() WHERE step_id IS NOT NULL AND coalesce(phase, '') !~ 'locking' AND waits_for ~ '^process " . $ddl->backend_pid . ", which has a lock on table \"f\"'"); 1 }, 'undoing waits for DDL by name')
+	or diag($c->query('SELECT p FROM rehouse.processes() p'));
+$ddl->query('COMMIT');
+like(end('transfer-stream-open'), qr/57014/, 'it has been cancelled');
+clean('after DDL in an undo');
+is($c->query('SELECT count(later), count(*) FROM f'), '0|301', 'the table is local, and has been altered');
 $c->query($drop);
 
 done_testing();

@@ -1,6 +1,6 @@
 -- Policies that are forced on a table's owner, and foreign keys of local tables; policies with
 -- sub-selects on tables that are distributed while they are written to.
-SELECT plan(26);
+SELECT plan(27);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 SET rehouse.auto_rebalance = off;
@@ -92,6 +92,8 @@ CREATE TEMP TABLE said (message text);
 SELECT create_distributed_table_concurrently('apart', 'tenant_id');
 \set ON_ERROR_STOP on
 SELECT is((SELECT count(*)::int FROM rehouse.tables WHERE relation = 'apart'::regclass), 0, 'refused where CREATE POLICY would be');
+SELECT is((SELECT failure ->> 'sqlstate' || ' ' || (failure ->> 'message') || ' ' || coalesce(s.phase, '') FROM rehouse.job_steps s ORDER BY step_id DESC LIMIT 1),
+          '0A000 cannot enforce policy "p" on distributed table "apart" locking the tables', 'before anything is copied');
 DROP POLICY p ON apart;
 CREATE POLICY p ON apart USING (EXISTS (SELECT FROM members WHERE login = current_user));
 \set ON_ERROR_STOP off

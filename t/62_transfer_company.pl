@@ -144,6 +144,93 @@ for my $point (qw(transfer-slot transfer-analyzed))
 	$test->nothing_left('a reader of one snapshot');
 }
 
+# tables of every kind, changed and vacuumed while they move, and again while their tenant is isolated; each
+# has a local twin that everything is done to as well
+{
+	my @kinds = qw(unlogged parts toasted narrow computed);
+	$c->query(<<'SQL');
+CREATE UNLOGGED TABLE unlogged (k int, id int, v int, PRIMARY KEY (k, id));
+CREATE TABLE parts (k int, id int, v int, PRIMARY KEY (k, id, v)) PARTITION BY RANGE (v);
+CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (MINVALUE) TO (100);
+CREATE TABLE parts_high (v int NOT NULL, gone int, id int NOT NULL, k int NOT NULL);
+ALTER TABLE parts_high DROP gone;
+ALTER TABLE parts ATTACH PARTITION parts_high FOR VALUES FROM (100) TO (MAXVALUE);
+CREATE TABLE toasted (k int, id int, v int, big text, PRIMARY KEY (k, id));
+ALTER TABLE toasted ALTER big SET STORAGE EXTERNAL;
+CREATE TABLE narrow (first text, k int, id int, gone numeric, v int, last text);
+ALTER TABLE narrow DROP first, DROP gone;
+CREATE TABLE computed (k int, id int, v int, twice int GENERATED ALWAYS AS (v * 2) STORED, PRIMARY KEY (k, id));
+SQL
+	for my $kind (@kinds)
+	{
+		my ($columns, $values) = $kind eq 'toasted' ? ('k, id, v, big', "repeat('x' || i, 3000)") : ('k, id, v', undef);
+		$c->query("INSERT INTO $kind ($columns) SELECT $key, i, i" . ($values ? ", $values" : '') . ' FROM generate_series(1, 300) i');
+		$c->query("CREATE TABLE twin_$kind AS SELECT * FROM $kind");
+		$c->query("SELECT create_distributed_table('$kind', 'k', colocate_with => 'a')");
+	}
+	my $both = sub {
+		my ($sql) = @_;
+		for my $kind (@kinds)
+		{
+			for my $table ($kind, "twin_$kind")
+			{
+				(my $statement = $sql) =~ s/TABLE/$table/g;
+				$c->query($statement);
+			}
+		}
+	};
+	my $vacuum = sub {
+		my ($worker) = @_;
+		my $place = $schema->();
+		$worker->query("VACUUM $place.$_"), $worker->query("VACUUM FULL $place.$_") for @kinds;
+	};
+	my $same = sub {
+		my ($what) = @_;
+		my @different = grep {
+			my $columns = $_ eq 'computed' ? 'k, id, v, v * 2 AS twice' : '*';
+			$c->query("SELECT count(*) FROM ((TABLE $_ EXCEPT ALL SELECT $columns FROM twin_$_) UNION ALL (SELECT $columns FROM twin_$_ EXCEPT ALL TABLE $_)) x") != 0
+		} @kinds;
+		is("@different", '', "$what: all have the rows of their twins");
+	};
+	my $change = sub {
+		my ($round, $source) = @_;
+		$both->("INSERT INTO TABLE (k, id, v) SELECT $key, i, i % 200 FROM generate_series($round, $round + 40) i");
+		$both->("DELETE FROM TABLE WHERE k = $key AND id > 200 AND id < 400");
+		$vacuum->($source);
+		$both->("UPDATE TABLE SET v = 199 - v WHERE k = $key AND id % 3 = 0");
+		$both->("UPDATE TABLE SET id = id + 100000 WHERE k = $key AND id % 7 = 0");
+		$c->query("VACUUM $_") for @kinds;
+		$both->("DELETE FROM TABLE WHERE k = $key AND id % 5 = 0");
+	};
+	$both->("UPDATE TABLE SET v = v + 1 WHERE k = $key AND id % 2 = 0");
+	$arm->('transfer-copied-table', 'wait');
+	my $target = $test->start_move;
+	$await->('transfer-copied-table');
+	$both->("UPDATE TABLE SET v = v + 2 WHERE k = $key AND id % 11 = 0");
+	$arm->('transfer-stream-open', 'wait');
+	$disarm->('transfer-copied-table');
+	$await->('transfer-stream-open');
+	$change->(1000, $worker_of->(3 - $target));
+	$disarm->('transfer-stream-open');
+	is(($test->await_move)[0], 'done', 'tables of every kind: the move is done');
+	is($node_of->(), $target, 'tables of every kind: the bucket has moved');
+	$same->('after a move');
+	$arm->('transfer-stream-open', 'wait');
+	$test->start("isolate_tenant_to_new_shard('toasted', $key, 'CASCADE')");
+	$await->('transfer-stream-open');
+	$change->(2000, $worker_of->($target));
+	$disarm->('transfer-stream-open');
+	is(($test->await_move)[0], 'done', 'tables of every kind: the tenant is isolated');
+	$same->('after the isolation');
+	$both->("UPDATE TABLE SET v = v + 1 WHERE k = $key");
+	$same->('and changed there');
+	$c->query("DROP TABLE $_, twin_$_") for @kinds;
+	$test->nothing_left('tables of every kind');
+	$bucket = $c->query('SELECT min(bucket_id) FROM rehouse.buckets');
+	$key = $c->query("SELECT min(k) FROM generate_series(1, 20) k WHERE get_shard_id_for_distribution_column('a', k) ="
+		  . " (SELECT shard_id FROM rehouse.shards WHERE bucket_id = $bucket AND relation = 'a'::regclass)");
+}
+
 $test->end;
 
 # a node that does not wait for its log to be written: what the source has been told

@@ -1,5 +1,5 @@
 -- Isolating a tenant: as documented, in one call, onto a node that holds others; and releasing it.
-SELECT plan(44);
+SELECT plan(50);
 
 SELECT t.add_nodes(1, 2);
 CREATE TABLE stores (store_id bigint PRIMARY KEY, name text);
@@ -9,6 +9,15 @@ CREATE TABLE plain (a int);
 INSERT INTO stores SELECT i, 'store ' || i FROM generate_series(1, 100) i;
 INSERT INTO orders SELECT 1 + i % 100, i, repeat('x', 100) FROM generate_series(1, 1000) i;
 INSERT INTO labels SELECT 'label ' || i, i FROM generate_series(1, 20) i;
+-- what the tables need, and must find on a node that is given to a tenant
+CREATE SCHEMA parts;
+CREATE TYPE parts.grade AS ENUM ('low', 'high');
+CREATE DOMAIN parts.amount AS numeric CHECK (value >= 0);
+CREATE FUNCTION parts.graded() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.grade := CASE WHEN new.amount > 10 THEN 'high' ELSE 'low' END; RETURN new; END $$;
+CREATE FUNCTION parts.doubled(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT 2 * $1';
+ALTER TABLE orders ADD amount parts.amount DEFAULT 1, ADD grade parts.grade DEFAULT 'low', ADD CHECK (parts.doubled(amount) < 1000);
+CREATE INDEX ON orders (parts.doubled(amount));
+CREATE TRIGGER graded BEFORE INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION parts.graded();
 SELECT create_distributed_table('stores', 'store_id', shard_count => 4);
 SELECT create_distributed_table('orders', 'store_id', colocate_with => 'stores');
 SELECT create_distributed_table('labels', 'label', colocate_with => 'none', shard_count => 2);
@@ -57,6 +66,17 @@ SELECT lives_ok(format('SELECT citus_move_shard_placement(%s, %s, 3)', shard, sh
 SELECT results_eq('SELECT rows_on(3, ''orders''), rows_on(3, ''stores'')', 'VALUES (11::numeric, 1::numeric)', 'where it is alone');
 SELECT is(citus_rebalance_start(), 0::bigint, 'rebalancing leaves it there');
 SELECT throws_ok($$SELECT rehouse.isolate_tenant('orders', 5)$$, '42710', NULL, 'it has its node already');
+
+-- ---- with the objects that its tables need ----
+SELECT is(t.on_node(3, $$SELECT format('%s %s %s', to_regtype('parts.grade'), to_regtype('parts.amount'), to_regprocedure('parts.doubled(numeric)'))$$), 'parts.grade parts.amount parts.doubled(numeric)', 'they are there');
+SELECT results_eq($$INSERT INTO orders (store_id, order_id, amount) VALUES (5, 5001, 20) RETURNING grade::text, parts.doubled(amount)$$, $$VALUES ('high', 40::numeric)$$, 'triggers and functions work there');
+SELECT throws_ok('INSERT INTO orders (store_id, order_id, amount) VALUES (5, 5002, 500)', '23514', NULL, 'so does the CHECK');
+SELECT throws_ok('INSERT INTO orders (store_id, order_id, amount) VALUES (5, 5002, -1)', '23514', NULL, 'and the domain');
+ALTER TYPE parts.grade ADD VALUE 'highest';
+CREATE OR REPLACE FUNCTION parts.graded() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.grade := CASE WHEN new.amount > 10 THEN 'highest' ELSE 'low' END; RETURN new; END $$;
+SELECT results_eq('UPDATE orders SET amount = 30 WHERE store_id = 5 AND order_id = 5001 RETURNING grade::text', $$VALUES ('highest')$$, 'and they follow what is changed');
+SELECT is_empty($$SELECT t.shard_differences('orders')$$, 'all shards are as the shell');
+DELETE FROM orders WHERE order_id = 5001;
 
 -- ---- release ----
 SELECT lives_ok($$SELECT rehouse.release_tenant('orders', 5)$$, 'it is released');
