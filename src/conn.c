@@ -46,6 +46,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/pg_locale.h"
 #include "utils/rls.h"
 
 /* So much of a statement is shown in the context of its error. */
@@ -174,6 +175,65 @@ wants_policies(const RhConn *conn)
 }
 
 static void
+append_setting(StringInfo sql, const char *name, const char *value)
+{
+	appendStringInfo(sql, "%spg_catalog.set_config('%s', %s, false)",
+					 sql->len > 7 ? ", " : "", name, quote_literal_cstr(value));
+}
+
+/* Settings that name a locale of the server. */
+static const char *const locale_settings[] = {"lc_monetary", "lc_numeric", "lc_time"};
+
+/* Has the session set one?  Else a node's own are as good, and it may not have ours. */
+static bool
+is_own_locale(const char *name)
+{
+	return strcmp(GetConfigOption(name, false, false), GetConfigOptionResetString(name)) != 0;
+}
+
+/* A number for the session's locales, another one after each change; 0: it has set none. */
+static uint32
+locales_version(void)
+{
+	static char last[lengthof(locale_settings)][NAMEDATALEN];
+	static uint32 version = 0;
+	static bool any_own = false;
+	const char *now[] = {locale_monetary, locale_numeric, locale_time};
+	bool		changed = version == 0;
+
+	for (int i = 0; i < lengthof(locale_settings); i++)
+		if (strncmp(last[i], now[i], NAMEDATALEN - 1) != 0)
+		{
+			strlcpy(last[i], now[i], NAMEDATALEN);
+			changed = true;
+		}
+	if (changed)
+	{
+		version++;
+		any_own = false;
+		for (int i = 0; i < lengthof(locale_settings); i++)
+			any_own = any_own || is_own_locale(locale_settings[i]);
+	}
+	return any_own ? version : 0;
+}
+
+/* Those that the session has set; the others are the node's again, if the connection had any of ours. */
+static void
+append_locales(const RhConn *conn, StringInfo sql)
+{
+	for (int i = 0; i < lengthof(locale_settings); i++)
+	{
+		const char *name = locale_settings[i];
+
+		if (is_own_locale(name))
+			append_setting(sql, name, GetConfigOption(name, false, false));
+		else if (conn->settings.locales != 0)
+			appendStringInfo(sql, ", (SELECT pg_catalog.set_config(name, reset_val, false)"
+							 " FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) '%s')", name);
+	}
+}
+
+static void
 current_settings(const RhConn *conn, RhSettings *settings)
 {
 	/* padding counts in the comparison */
@@ -188,13 +248,7 @@ current_settings(const RhConn *conn, RhSettings *settings)
 	settings->synchronous_commit = synchronous_commit;
 	settings->text_search_config = rh_ship_text_search_config();
 	settings->row_security = wants_policies(conn);
-}
-
-static void
-append_setting(StringInfo sql, const char *name, const char *value)
-{
-	appendStringInfo(sql, "%spg_catalog.set_config('%s', %s, false)",
-					 sql->len > 7 ? ", " : "", name, quote_literal_cstr(value));
+	settings->locales = locales_version();
 }
 
 /* "SELECT set_config(..), .." of what follows the session. */
@@ -248,6 +302,8 @@ rh_conn_sync_settings(RhConn *conn)
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	append_session_settings(conn, &sql);
+	if (settings.locales != conn->settings.locales)
+		append_locales(conn, &sql);
 	if (values[0] != '\0')
 		appendStringInfo(&sql, ", %s", values);
 	if (conn->session_values != NULL)
@@ -276,8 +332,8 @@ set_up_session(RhConn *conn, const RhIdentity *identity)
 	char	   *cluster_id = NULL;
 	char	   *epoch = NULL;
 	int			statement = 0;
-	char	   *values[24];
-	int			lengths[24];
+	char	   *values[32];
+	int			lengths[32];
 	int			fields_count;
 
 	initStringInfo(&sql);
@@ -298,6 +354,8 @@ set_up_session(RhConn *conn, const RhIdentity *identity)
 	 */
 	append_setting(&sql, "jit", "off");
 	append_session_settings(conn, &sql);
+	if (locales_version() != 0)
+		append_locales(conn, &sql);
 	appendStringInfoString(&sql, ", (SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user)"
 						   "; SELECT cluster_id, epoch FROM rehouse.owner");
 	rh_wire_query(&conn->wire, sql.data);

@@ -36,6 +36,7 @@ typedef struct RhSettings
 	int			synchronous_commit;
 	Oid			text_search_config; /* InvalidOid: none that every server has */
 	bool		row_security;
+	uint32		locales;		/* lc_* that the session has set; 0: none */
 } RhSettings;
 
 /* A statement prepared on a connection. */

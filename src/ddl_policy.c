@@ -242,11 +242,15 @@ command_name(char command)
 	}
 }
 
-/* CREATE POLICY as it would be for the shell. */
+/*
+ * CREATE POLICY as it would be for the shell; but the checks of local tables'
+ * foreign keys pass by restrictive ones, too.
+ */
 static char *
 print_policy(const Policy *policy, Oid shell)
 {
 	List	   *context = deparse_context_for(get_rel_name(shell), shell);
+	char	   *exempt = policy->permissive ? NULL : rh_local_reference_exemption(shell);
 	StringInfoData buf;
 	ListCell   *lc;
 
@@ -262,7 +266,8 @@ print_policy(const Policy *policy, Oid shell)
 						 lfirst_oid(lc) == ACL_ID_PUBLIC ? "PUBLIC" :
 						 quote_identifier(GetUserNameFromId(lfirst_oid(lc), false)));
 	if (policy->using != NULL)
-		appendStringInfo(&buf, " USING (%s)",
+		appendStringInfo(&buf, exempt ? " USING ((%s) OR (%s))" : " USING (%s)",
+						 exempt ? exempt : deparse_expression(policy->using, context, false, false),
 						 deparse_expression(policy->using, context, false, false));
 	if (policy->check != NULL)
 		appendStringInfo(&buf, " WITH CHECK (%s)",
@@ -294,6 +299,29 @@ drop_policies(const char *shard)
 								literal, literal);
 
 	return psprintf("DO %s", quote_literal_cstr(body));
+}
+
+List *
+rh_policy_restrictive_statements(Oid shell, const RhPlacement *bucket)
+{
+	OverrideSearchPath path = {NIL, true, false, 0};
+	char	   *shard = rh_shard_name(shell, bucket->bucket_id, bucket->generation);
+	List	   *statements = NIL;
+	ListCell   *lc;
+
+	PushOverrideSearchPath(&path);
+	foreach(lc, policies_of(shell))
+	{
+		Policy	   *policy = lfirst(lc);
+
+		if (policy->permissive || policy->using == NULL)
+			continue;
+		statements = lappend(statements, psprintf("DROP POLICY %s ON %s",
+												  quote_identifier(policy->name), shard));
+		statements = lappend(statements, rh_shard_ddl_to_bucket(print_policy(policy, shell), bucket));
+	}
+	PopOverrideSearchPath();
+	return statements;
 }
 
 List *

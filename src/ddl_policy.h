@@ -35,6 +35,9 @@ extern void rh_policy_unforce(int32 node_id, const char *shard);
  */
 extern List *rh_policy_statements(Oid shell, const RhPlacement *bucket, bool changed);
 
+/* The same of restrictive policies alone, which a foreign key of a local table changes. */
+extern List *rh_policy_restrictive_statements(Oid shell, const RhPlacement *bucket);
+
 /* Has the table policies, or are they switched on? */
 extern bool rh_policy_has(Oid shell);
 

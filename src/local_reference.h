@@ -35,6 +35,12 @@ extern bool rh_local_reference_between(Oid referencing, Oid referenced);
 extern bool rh_local_reference_is(Oid constraint, Oid *referencing, Oid *referenced);
 
 /*
+ * The condition by which the check of a local table's row passes by the policies
+ * of a shard, as SQL text; NULL: no local table references it.
+ */
+extern char *rh_local_reference_exemption(Oid shell);
+
+/*
  * Refuse a MERGE that may take rows to other partitions of a table that a local
  * one references: for the shards' triggers it would not be what it is.
  */

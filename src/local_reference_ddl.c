@@ -131,6 +131,15 @@ key_array(Oid shell, Oid constraint, const char *row)
 					key_columns(shell, constraint, row, "::pg_catalog.text"));
 }
 
+/* The check of a local table's row, in the name of the referenced table's owner. */
+static char *
+exemption(Oid shell)
+{
+	return psprintf("pg_catalog.current_setting('" RH_UNFORCED "', true) = 'on' AND "
+					"pg_catalog.pg_has_role((SELECT relowner FROM pg_catalog.pg_class c "
+					"WHERE c.oid = %s.tableoid), 'USAGE')", quote_identifier(get_rel_name(shell)));
+}
+
 /*
  * The policy of one foreign key on one shard, if its function is there.  Where
  * policies are forced on the table's owner, the check of the local table's rows
@@ -148,12 +157,8 @@ policy_statement(Oid shell, Oid constraint, const RhPlacement *bucket)
 	return rh_do_block("BEGIN IF pg_catalog.to_regprocedure(%s) IS NOT NULL THEN "
 					"DROP POLICY IF EXISTS rehouse_reference_%u ON %s; "
 					"CREATE POLICY rehouse_reference_%u ON %s USING ("
-					"%s::pg_catalog.regprocedure IS NOT NULL AND "
-					"pg_catalog.current_setting('" RH_UNFORCED "', true) = 'on' AND "
-					"pg_catalog.pg_has_role((SELECT relowner FROM pg_catalog.pg_class c "
-					"WHERE c.oid = %s.tableoid), 'USAGE')); END IF; END",
-					function, constraint, shard, constraint, shard, function,
-					quote_identifier(get_rel_name(shell)));
+					"%s::pg_catalog.regprocedure IS NOT NULL AND %s); END IF; END",
+					function, constraint, shard, constraint, shard, function, exemption(shell));
 }
 
 /* What a report begins with; the key that the row had comes next. */
@@ -314,6 +319,12 @@ local_references(Oid shell)
 	return constraints;
 }
 
+char *
+rh_local_reference_exemption(Oid shell)
+{
+	return local_references(shell) != NIL ? exemption(shell) : NULL;
+}
+
 void
 rh_local_reference_check_merge(Query *query)
 {
@@ -472,10 +483,20 @@ run_on_shards(Oid shell, int32 colocation_id, List *removed)
 		if (removed != NIL && rh_conn_others_used(lfirst_int(lc), owner))
 			continue;
 		for (int i = 0; i < count; i++)
-			if (placements[i].node_id == lfirst_int(lc))
-				statements = list_concat(statements, removed != NIL ?
-										 removing_statements(shell, removed, &placements[i]) :
+		{
+			if (placements[i].node_id != lfirst_int(lc))
+				continue;
+			if (removed != NIL)
+				statements = list_concat(statements,
+										 removing_statements(shell, removed, &placements[i]));
+			else
+			{
+				statements = list_concat(statements,
 										 rh_local_reference_statements(shell, &placements[i]));
+				statements = list_concat(statements,
+										 rh_policy_restrictive_statements(shell, &placements[i]));
+			}
+		}
 		if (removed != NIL)
 		{
 			statements = lcons("SET LOCAL lock_timeout = '" REMOVE_LOCK_TIMEOUT "'", statements);

@@ -24,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
 #include "src/classify.h"
@@ -433,11 +434,16 @@ replace_tableoid(Node *node, ShipContext *context)
 	return expression_tree_mutator(node, replace_tableoid, context);
 }
 
-/* Send an expression's value; a statement's own parameter is sent once. */
+/*
+ * Send an expression's value.  A statement's own parameter is sent once, and so is
+ * what has one value for the whole statement, now() say: what is grouped by it must
+ * be the same expression there.
+ */
 static Node *
 add_value(ShipContext *context, Node *value)
 {
 	RhShipment *shipment = context->shipment;
+	Node	   *sent = replace_tableoid(value, context);
 
 	if (IsA(value, Param))
 	{
@@ -447,7 +453,15 @@ add_value(ShipContext *context, Node *value)
 			if (lfirst_int(lc) == ((Param *) value)->paramid)
 				return make_parameter(foreach_current_index(lc) + 1, value);
 	}
-	shipment->values = lappend(shipment->values, replace_tableoid(value, context));
+	else if (!IsA(value, Const) && !contain_volatile_functions(sent))
+	{
+		ListCell   *lc;
+
+		foreach(lc, shipment->values)
+			if (equal(lfirst(lc), sent))
+				return make_parameter(foreach_current_index(lc) + 1, value);
+	}
+	shipment->values = lappend(shipment->values, sent);
 	context->params = lappend_int(context->params,
 								  IsA(value, Param) ? ((Param *) value)->paramid : 0);
 	return make_parameter(list_length(shipment->values), value);

