@@ -45,6 +45,9 @@ extern void rh_distribute_notice_logged(Oid relid);
  */
 extern AttrNumber rh_distribute_check_key(Relation rel, const char *column);
 
+/* The message of the public contract: the table that a foreign key leads to goes first (42P16). */
+extern void rh_distribute_refuse_reference(Oid referenced) pg_attribute_noreturn();
+
 /*
  * Do all foreign keys of the table stay within a bucket?  colocation_id is the
  * group that it shall join (0: a new one); together are the OIDs of tables that

@@ -16,6 +16,7 @@
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
@@ -446,19 +447,20 @@ check_reference_actions(Relation rel, ForeignKey *fk, AttrNumber key)
 						   "Use NO ACTION or RESTRICT.");
 }
 
-/* The message of the public contract: distribute the referenced table first. */
-static void
-refuse_local_reference(Oid referenced)
+void
+rh_distribute_refuse_reference(Oid referenced)
 {
 	char	   *name = get_rel_name(referenced);
+	const char *schema = RelationIsVisible(referenced) ? NULL :
+		get_namespace_name(get_rel_namespace(referenced));
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 			 errmsg("referenced table \"%s\" must be a distributed table or a reference table",
 					name),
 			 errdetail("To enforce foreign keys, the referencing and referenced rows need to be stored on the same node."),
-			 errhint("You could use SELECT create_reference_table('%s') to replicate the referenced table to all nodes or consider dropping the foreign key",
-					 quote_identifier(name))));
+			 errhint("You could use SELECT create_reference_table(%s) to replicate the referenced table to all nodes or consider dropping the foreign key",
+					 quote_literal_cstr(quote_qualified_identifier(schema, name)))));
 }
 
 static void
@@ -475,7 +477,7 @@ check_foreign_key(Relation rel, ForeignKey *fk, AttrNumber key, int32 colocation
 		referenced_key = key_of(referenced, arg);
 	else if (!rh_map_table(referenced, &table))
 	{
-		refuse_local_reference(referenced);
+		rh_distribute_refuse_reference(referenced);
 		return;
 	}
 	else if (table.kind == RH_KIND_REFERENCE)

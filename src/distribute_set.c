@@ -133,12 +133,14 @@ matched_column(const Edge *edge, const RhSetTable *table)
 	for (int i = 0; i < edge->nkeys; i++)
 		if (mine[i] == table->key)
 			return other[i];
+	if (forward)
+		rh_distribute_refuse_reference(edge->to);
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot distribute table \"%s\" because of foreign key constraint \"%s\"",
 					get_rel_name(table->relid), edge->name),
 			 errdetail("The constraint connects it with table \"%s\", and does not contain the distribution column \"%s\", so the rows may be on different nodes.",
-					   get_rel_name(forward ? edge->to : edge->from),
+					   get_rel_name(edge->from),
 					   get_attname(table->relid, table->key, false)),
 			 errhint("Make the distribution column a part of the foreign key, or drop it.")));
 }
@@ -226,17 +228,32 @@ check_key_type(const RhSetTable *table, Form_pg_attribute key, RhColocationReque
 				 errhint("Give the columns one type, or drop the foreign keys between the tables.")));
 }
 
+/* Why we look at a table that nobody has named (an error context callback). */
+static void
+say_why(void *arg)
+{
+	const RhSetTable *table = arg;
+
+	if (OidIsValid(table->along_with) && !table->is_partition)
+		errcontext("table \"%s\" would be distributed too, because a foreign key connects it with \"%s\"",
+				   get_rel_name(table->relid), get_rel_name(table->along_with));
+}
+
 static void
 check_table(const RhSetTable *table, RhColocationRequest *request)
 {
 	Relation	rel = relation_open(table->relid, AccessShareLock);
+	ErrorContextCallback callback = {.previous = error_context_stack,.callback = say_why,
+	.arg = (void *) table};
 	char	   *column;
 
+	error_context_stack = &callback;
 	rh_distribute_check_table(rel, table->is_partition);
 	rh_distribute_check_logged(rel, "What happens to it meanwhile is not in the write-ahead log.");
 	column = get_attname(table->relid, table->key, false);
 	(void) rh_distribute_check_key(rel, column);
 	check_key_type(table, TupleDescAttr(rel->rd_att, table->key - 1), request);
+	error_context_stack = callback.previous;
 	relation_close(rel, AccessShareLock);
 }
 

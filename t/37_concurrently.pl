@@ -120,7 +120,10 @@ $c->query('DROP TABLE task, person, company; DROP FUNCTION shout()');
 
 # refused with the reason
 $c->query('CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE q (k int, id int, p int REFERENCES p, PRIMARY KEY (k, id))');
-fails("SELECT create_distributed_table_concurrently('q', 'k')", qr/cannot distribute table "q" because of foreign key constraint "q_p_fkey"/, 'a foreign key without the distribution column');
+fails("SELECT create_distributed_table_concurrently('q', 'k')", qr/42P16.*referenced table "p" must be a distributed table or a reference table.*create_reference_table\('p'\)/s, 'a foreign key without the distribution column');
+$c->query('CREATE TABLE r (id int PRIMARY KEY, p int REFERENCES p)');
+fails("SELECT create_distributed_table_concurrently('p', 'id')", qr/cannot distribute table "[qr]" by column "p".*table "[qr]" would be distributed too, because a foreign key connects it with "p"/s, 'a table that would come along, and cannot');
+$c->query('DROP TABLE r');
 $c->query('ALTER TABLE q DROP CONSTRAINT q_p_fkey, ADD r bigint UNIQUE; ALTER TABLE q ADD FOREIGN KEY (k) REFERENCES p ON UPDATE SET NULL');
 fails("SELECT create_distributed_table_concurrently('q', 'k')", qr/0A000/, 'an action that changes the key, and a unique constraint without it');
 $c->query('DROP TABLE q; CREATE TABLE q (k bigint REFERENCES p)');
