@@ -1,5 +1,6 @@
 # Distributing tables while sessions use them: what those see that were there before, who waits for whom, DDL
 # that comes in between, and what it takes to stop it.
+# timeout: 480
 
 use strict;
 use warnings;

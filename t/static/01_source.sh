@@ -40,5 +40,11 @@ check "links between the documents lead somewhere" \
 			[ -e "$(dirname "$f")/$target" ] || echo "$f: $target"
 		done
 	done)"
+check "docs/internals.md says of each file of src/ where it belongs" \
+	"$(patterns=$(sed -n '/^## Where things are/,/^## The life/p' docs/internals.md | grep -oE '`[a-z_*]+\.c`' | tr -d '`')
+	for f in src/*.c; do
+		for pattern in $patterns; do case ${f#src/} in $pattern) continue 2 ;; esac; done
+		echo "$f"
+	done)"
 echo "1..$n"
 exit "$bad"
