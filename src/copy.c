@@ -146,6 +146,25 @@ check_insert(ParseState *pstate, RangeTblEntry *rte, Relation rel, const CopyStm
 				 errhint("Use INSERT statements instead.")));
 }
 
+/*
+ * FREEZE is accepted where PostgreSQL would freeze, as pgbench relies on it; the
+ * rows on the nodes are left to VACUUM.
+ */
+static void
+check_freeze(Relation rel)
+{
+	SubTransactionId current = GetCurrentSubTransactionId();
+
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot perform COPY FREEZE on a partitioned table")));
+	if (rel->rd_createSubid != current && rel->rd_newRelfilenodeSubid != current)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction")));
+}
+
 static void
 begin_input(CopyInput *input, ParseState *pstate, const CopyStmt *stmt, List *where)
 {
@@ -155,10 +174,7 @@ begin_input(CopyInput *input, ParseState *pstate, const CopyStmt *stmt, List *wh
 	input->cstate = BeginCopyFrom(pstate, input->rel, NULL, stmt->filename, stmt->is_program,
 								  NULL, stmt->attlist, stmt->options);
 	if (input->cstate->opts.freeze)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot perform COPY FREEZE on a distributed table"),
-				 errhint("Leave out FREEZE.")));
+		check_freeze(input->rel);
 	input->estate = estate;
 	input->slot = MakeSingleTupleTableSlot(RelationGetDescr(input->rel), &TTSOpsVirtual);
 	econtext->ecxt_scantuple = input->slot;

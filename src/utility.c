@@ -39,6 +39,9 @@
 
 static ProcessUtility_hook_type prev_ProcessUtility = NULL;
 
+/* CREATE SCHEMA is under way: PostgreSQL hands its parts to the hook one by one. */
+static bool parts_are_statements = false;
+
 /* A statement as the hook gets it. */
 typedef struct UtilityCall
 {
@@ -266,6 +269,54 @@ run_maintenance(UtilityCall *call)
 	rh_maintenance_all(statement);
 }
 
+/* The statement, by what it is. */
+static void
+process(UtilityCall *call)
+{
+	Node	   *statement = call->pstmt->utilityStmt;
+
+	if (!is_watched(statement) || !IsTransactionState() || !rh_map_available())
+		run_next(call);
+	else if (IsA(statement, CopyStmt))
+	{
+		if (!rh_copy_utility(call->pstmt, call->sql, call->environment, call->completion))
+			run_next(call);
+	}
+	else if (IsA(statement, VacuumStmt))
+		run_maintenance(call);
+	else if (rh_replication_is(statement))
+	{
+		run_next(call);
+		rh_replication_check(statement);
+	}
+	else if (IsA(statement, ConstraintsSetStmt))
+	{
+		run_next(call);
+		rh_set_constraints(castNode(ConstraintsSetStmt, statement));
+		rh_local_reference_recheck();
+	}
+	else
+		run_guarded(call);
+}
+
+/* A statement of which parts are statements of their own, or such a part. */
+static void
+process_nested(UtilityCall *call)
+{
+	bool		outer = parts_are_statements;
+
+	parts_are_statements = IsA(call->pstmt->utilityStmt, CreateSchemaStmt);
+	PG_TRY();
+	{
+		process(call);
+	}
+	PG_FINALLY();
+	{
+		parts_are_statements = outer;
+	}
+	PG_END_TRY();
+}
+
 static void
 rh_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				  ProcessUtilityContext context, ParamListInfo params,
@@ -279,30 +330,12 @@ rh_ProcessUtility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree
 		rh_conn_discard();
 
 	/* a part of a larger statement is the larger one's affair */
-	if (context == PROCESS_UTILITY_SUBCOMMAND)
+	if (parts_are_statements || IsA(statement, CreateSchemaStmt))
+		process_nested(&call);
+	else if (context == PROCESS_UTILITY_SUBCOMMAND)
 		run_next(&call);
-	else if (!is_watched(statement) || !IsTransactionState() || !rh_map_available())
-		run_next(&call);
-	else if (IsA(statement, CopyStmt))
-	{
-		if (!rh_copy_utility(pstmt, queryString, queryEnv, qc))
-			run_next(&call);
-	}
-	else if (IsA(statement, VacuumStmt))
-		run_maintenance(&call);
-	else if (rh_replication_is(statement))
-	{
-		run_next(&call);
-		rh_replication_check(statement);
-	}
-	else if (IsA(statement, ConstraintsSetStmt))
-	{
-		run_next(&call);
-		rh_set_constraints(castNode(ConstraintsSetStmt, statement));
-		rh_local_reference_recheck();
-	}
 	else
-		run_guarded(&call);
+		process(&call);
 }
 
 void

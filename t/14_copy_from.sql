@@ -1,5 +1,5 @@
 -- COPY FROM into distributed tables.
-SELECT plan(36);
+SELECT plan(39);
 SELECT t.add_nodes(1, 2);
 
 -- the rows of all shards of a table, asked on the nodes
@@ -125,8 +125,15 @@ SELECT is(rows('plain') || ' ' || rows('"Quoted T"'), (:'before' || ' 1')::text,
 SELECT throws_ok($$CALL copy_into('COPY plain (k, nope) FROM PROGRAM ''echo 1''')$$, '42703', NULL, 'an unknown column');
 SELECT throws_ok($$CALL copy_into('COPY plain (k, k) FROM PROGRAM ''echo 1''')$$, '42701', NULL, 'a column twice');
 SELECT throws_ok($$CALL copy_into('COPY plain (k, twice) FROM PROGRAM ''echo 1''')$$, '42P10', NULL, 'a generated column');
-SELECT throws_ok($$CALL copy_into('COPY plain (k) FROM PROGRAM ''echo 1'' WITH (FREEZE)')$$, '55000', 'cannot perform COPY FREEZE on a distributed table', 'FREEZE');
+SELECT throws_ok($$CALL copy_into('COPY plain (k) FROM PROGRAM ''echo 1'' WITH (FREEZE)')$$, '55000', 'cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction', 'FREEZE');
 SELECT throws_ok($$CALL copy_into('COPY plain (k) FROM PROGRAM ''false''')$$, '38000', NULL, 'a program that fails');
+BEGIN;
+TRUNCATE plain;
+SELECT lives_ok($$CALL copy_into('COPY plain (k) FROM PROGRAM ''seq 1 100'' WITH (FREEZE)')$$, 'FREEZE after TRUNCATE, as pgbench does it');
+SELECT is((SELECT count(*)::int FROM plain), 100);
+SAVEPOINT s;
+SELECT throws_ok($$CALL copy_into('COPY plain (k) FROM PROGRAM ''echo 1'' WITH (FREEZE)')$$, '55000', NULL, 'not in a subtransaction');
+ROLLBACK;
 
 -- transactions
 BEGIN;

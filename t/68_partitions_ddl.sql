@@ -1,5 +1,5 @@
 -- What is done to partitions of distributed tables in the life of a partitioned table.
-SELECT plan(53);
+SELECT plan(57);
 SET rehouse.shard_count = 4;
 SELECT t.add_nodes(1, 2);
 CREATE FUNCTION same(what text, root text DEFAULT 'e') RETURNS text LANGUAGE plpgsql AS $$
@@ -177,6 +177,21 @@ SELECT is((SELECT count(*) FROM pg_inherits WHERE inhrelid IN ('e_3_a'::regclass
 CALL t.wait_clean();
 SELECT same('after that');
 ALTER TABLE ref DROP CONSTRAINT ref_k_id_day_fkey;
+
+-- the parts of CREATE SCHEMA are statements of their own
+CREATE ROLE r68_reader;
+SELECT t.exec_on_node(n, 'CREATE ROLE r68_reader') FROM generate_series(1, 2) n;
+CREATE SCHEMA parts GRANT SELECT ON public.e TO r68_reader
+    CREATE TABLE e_2030 PARTITION OF public.e FOR VALUES FROM ('2030-01-01') TO ('2031-01-01') CREATE INDEX e_2030_id ON e_2030 (id) CREATE VIEW w AS SELECT * FROM public.e;
+SELECT same('CREATE SCHEMA with a partition and a GRANT');
+SELECT is((SELECT count(*) FROM rehouse.shards WHERE relation = 'parts.e_2030'::regclass), 4::bigint);
+INSERT INTO e VALUES (1, 1, '2030-05-05', 'new');
+SELECT is((SELECT sum(row_count) FROM t.shard_rows('parts.e_2030')), 1::numeric);
+SELECT throws_ok($$CREATE SCHEMA parts2 GRANT SELECT ON public.e TO r68_reader CREATE TABLE nothing PARTITION OF public.e FOR VALUES FROM ('2030-02-01') TO ('2030-03-01')$$, '42P17', NULL, 'all or nothing');
+DROP SCHEMA parts CASCADE;
+REVOKE ALL ON e FROM r68_reader;
+DROP ROLE r68_reader;
+SELECT t.exec_on_node(n, 'DROP ROLE r68_reader') FROM generate_series(1, 2) n;
 CALL t.wait_clean();
 SELECT is_empty('SELECT * FROM t.leftovers()', 'nothing is left');
 SELECT * FROM finish();
