@@ -49,6 +49,20 @@ ALTER TABLE orders INHERIT kinds;
 ALTER TABLE orders ATTACH PARTITION kinds DEFAULT;
 ALTER TABLE orders DETACH PARTITION kinds;
 
+-- the wrong kind of relation is PostgreSQL's error
+ALTER VIEW orders RENAME TO x;
+ALTER VIEW orders ALTER total SET DEFAULT 1;
+ALTER SEQUENCE orders RENAME TO x;
+ALTER INDEX orders_pkey OWNER TO r33_one;
+ALTER TABLE orders_pkey ADD COLUMN x int;
+REINDEX TABLE orders_pkey;
+REINDEX INDEX orders;
+REINDEX TABLE CONCURRENTLY orders_pkey;
+REINDEX INDEX CONCURRENTLY orders;
+CLUSTER orders_pkey;
+DROP INDEX CONCURRENTLY orders;
+CREATE INDEX CONCURRENTLY ON orders_pkey (tenant);
+
 -- rows of distributed tables are not in the coordinator's log, and what a subscription brings would be in its table alone
 CREATE TABLE plain (id int PRIMARY KEY);
 CREATE UNLOGGED TABLE swift (id int PRIMARY KEY);

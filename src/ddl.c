@@ -71,6 +71,12 @@ rh_ddl_relation(const RangeVar *relation, RhTable *table)
 	return OidIsValid(relid) && rh_map_table(relid, table) ? relid : InvalidOid;
 }
 
+bool
+rh_ddl_names_index(const RangeVar *relation, Oid relid)
+{
+	return RangeVarGetRelid(relation, NoLock, true) != relid;
+}
+
 /*
  * Add a table to the statement, once; takes the group's transfer lock.  Who is
  * not the owner shall not make others wait for it; PostgreSQL's own check

@@ -695,7 +695,7 @@ prepare_index(RhDdlTable *entry, AlterTableStmt *statement, const char *index)
 											  rh_ddl_print_command(cmd));
 				break;
 			default:
-				rh_ddl_refuse(entry->relid, "this form of ALTER INDEX");
+				break;			/* its own owner: a warning; all else: an error */
 		}
 	}
 }
@@ -736,11 +736,13 @@ rh_ddl_alter(RhDdl **ddl, Node **node)
 	relid = rh_ddl_relation(statement->relation, &table);
 	if (!OidIsValid(relid))
 		return;
+
+	/* ALTER VIEW and the like: PostgreSQL's error, else the guard's */
 	if (statement->objtype != OBJECT_TABLE && statement->objtype != OBJECT_INDEX)
-		rh_ddl_refuse(relid, "this form of ALTER");
+		return;
 	entry = add_altered(ddl, relid);
 	entry->only = !statement->relation->inh;
-	if (RangeVarGetRelid(statement->relation, NoLock, false) != relid)
+	if (rh_ddl_names_index(statement->relation, relid))
 		prepare_index(entry, statement, statement->relation->relname);
 	else
 		prepare_table(*ddl, entry, node);

@@ -421,6 +421,14 @@ reindex_is_concurrent(ReindexStmt *statement)
 	return false;
 }
 
+/* Is what the statement names an index, or else a table? */
+static bool
+is_about_index(Node *statement)
+{
+	return IsA(statement, DropStmt) ||
+		(IsA(statement, ReindexStmt) && ((ReindexStmt *) statement)->kind == REINDEX_OBJECT_INDEX);
+}
+
 Oid
 rh_concurrent_table(Node *statement)
 {
@@ -438,6 +446,10 @@ rh_concurrent_table(Node *statement)
 	else if (rh_detach_is(statement))
 		relation = ((AlterTableStmt *) statement)->relation;
 	relid = relation != NULL ? rh_ddl_relation(relation, &table) : InvalidOid;
+
+	/* a table where an index is meant, or the other way round, is PostgreSQL's error */
+	if (OidIsValid(relid) && rh_ddl_names_index(relation, relid) != is_about_index(statement))
+		return InvalidOid;
 
 	/* PostgreSQL has no such indexes of partitioned tables, and says so */
 	if (OidIsValid(relid) && rh_is_partitioned(relid) &&

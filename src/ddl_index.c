@@ -131,7 +131,8 @@ rh_ddl_reindex(RhDdl **ddl, Node **node)
 	if (statement->relation == NULL)
 		return;
 	relid = rh_ddl_relation(statement->relation, &table);
-	if (!OidIsValid(relid))
+	if (!OidIsValid(relid) ||
+		rh_ddl_names_index(statement->relation, relid) != (statement->kind == REINDEX_OBJECT_INDEX))
 		return;
 	foreach(lc, statement->params)
 		if (strcmp(lfirst_node(DefElem, lc)->defname, "tablespace") == 0)
@@ -190,7 +191,7 @@ rh_ddl_cluster(RhDdl **ddl, Node **node)
 	if (statement->relation == NULL)
 		return;
 	relid = rh_ddl_relation(statement->relation, &table);
-	if (!OidIsValid(relid))
+	if (!OidIsValid(relid) || rh_ddl_names_index(statement->relation, relid))
 		return;
 	refuse_reference_tree(relid, &table, "CLUSTER");
 	PreventCommandIfReadOnly("CLUSTER");

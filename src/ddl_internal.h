@@ -75,6 +75,9 @@ struct RhDdl
  */
 extern Oid rh_ddl_relation(const RangeVar *relation, RhTable *table);
 
+/* ... and was it an index? */
+extern bool rh_ddl_names_index(const RangeVar *relation, Oid relid);
+
 /*
  * Add a table to the statement, once (*ddl is made with the first); takes its
  * group's transfer lock.  for_owner: raises 42501 for others before that.

@@ -62,6 +62,6 @@ rh_ddl_rename(RhDdl **ddl, RenameStmt *statement, const char *sql)
 		case OBJECT_POLICY:
 			break;				/* the guard sees it (ddl_policy.c) */
 		default:
-			rh_ddl_refuse(relid, "this form of RENAME");
+			break;				/* ALTER VIEW and the like: PostgreSQL's error, else the guard's */
 	}
 }
