@@ -63,6 +63,32 @@ CLUSTER orders_pkey;
 DROP INDEX CONCURRENTLY orders;
 CREATE INDEX CONCURRENTLY ON orders_pkey (tenant);
 
+-- inheritance, by every way in
+CREATE TABLE parent (tenant int PRIMARY KEY, total int);
+CREATE TABLE child () INHERITS (parent);
+CREATE TABLE single (tenant int PRIMARY KEY, total int NOT NULL);
+SELECT create_distributed_table('parent', 'tenant');
+SELECT create_distributed_table_concurrently('child', 'tenant');
+SELECT create_reference_table('parent');
+CREATE TABLE heir () INHERITS (orders);
+CREATE TEMP TABLE heir () INHERITS (single, kinds);
+CREATE SCHEMA heirs CREATE TABLE heir () INHERITS (public.orders);
+ALTER TABLE single INHERIT orders;
+ALTER TABLE orders INHERIT single;
+BEGIN;
+SELECT create_distributed_table('single', 'tenant');
+ALTER TABLE child ALTER total SET NOT NULL;
+ALTER TABLE child INHERIT single;
+ROLLBACK;
+CREATE TABLE split (tenant int, at int) PARTITION BY RANGE (at);
+SELECT create_distributed_table('split', 'tenant');
+CREATE FOREIGN DATA WRAPPER nothing;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing;
+CREATE FOREIGN TABLE far PARTITION OF split DEFAULT SERVER nowhere;
+CREATE FOREIGN TABLE far (tenant int, at int) SERVER nowhere;
+ALTER TABLE split ATTACH PARTITION far DEFAULT;
+SELECT inhrelid::regclass, inhparent::regclass FROM pg_inherits WHERE inhparent <> 'parent'::regclass AND inhrelid::regclass::text !~ '^pg_toast';
+
 -- rows of distributed tables are not in the coordinator's log, and what a subscription brings would be in its table alone
 CREATE TABLE plain (id int PRIMARY KEY);
 CREATE UNLOGGED TABLE swift (id int PRIMARY KEY);

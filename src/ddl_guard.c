@@ -80,7 +80,8 @@ rh_ddl_refuse(Oid relid, const char *command)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot run %s on distributed table \"%s\"", command, get_rel_name(relid)),
-			 errdetail("It would change the table on the coordinator and not its shards.")));
+			 errdetail("It would change the table on the coordinator and not its shards."),
+			 errhint("Make it a local table with undistribute_table(), run the command, and distribute it again.")));
 }
 
 void
@@ -308,7 +309,7 @@ distributed_table_in(Oid nspid)
 
 /* A distributed table may be, or have, a partition where the statement sees to the shards. */
 static void
-check_inheritance(Oid relid, Oid parent)
+check_inheritance(Oid relid, Oid child, Oid parent)
 {
 	RhTable		table;
 
@@ -316,6 +317,13 @@ check_inheritance(Oid relid, Oid parent)
 		return;
 	if (!rh_is_partitioned(parent))
 		rh_ddl_refuse_inheritance(relid);
+	if (get_rel_relkind(child) == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot make foreign table \"%s\" a partition of distributed table \"%s\"",
+						get_rel_name(child), get_rel_name(relid)),
+				 errdetail("The nodes have shards of each partition, and no foreign tables."),
+				 errhint("Copy its rows into an ordinary partition.")));
 	if (current_scope == NULL || !list_member_oid(current_scope->allowed, relid))
 		rh_ddl_refuse(relid, "this form of ATTACH PARTITION or PARTITION OF");
 }
@@ -337,8 +345,8 @@ object_altered(Oid classid, Oid objid, ObjectAccessPostAlter *alter)
 	else if (classid == InheritsRelationId)
 	{
 		relid = alter != NULL && OidIsValid(alter->auxiliary_id) ? alter->auxiliary_id : objid;
-		check_inheritance(objid, relid);
-		check_inheritance(relid, relid);
+		check_inheritance(objid, objid, relid);
+		check_inheritance(relid, objid, relid);
 	}
 	else if (classid == NamespaceRelationId)
 	{
