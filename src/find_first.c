@@ -57,9 +57,8 @@ typedef struct FindContext
  * ------------------------------------------------------------------------
  */
 
-/* The columns of the primary key, the distribution column among them; NIL: there is none. */
-static List *
-primary_key(Oid relid)
+List *
+rh_find_primary_key(Oid relid)
 {
 	Relation	rel = RelationIdGetRelation(relid);
 	Oid			index = RelationGetPrimaryKeyIndex(rel);
@@ -80,15 +79,15 @@ primary_key(Oid relid)
 static bool
 find_identity(const RhTable *table, List **columns)
 {
-	*columns = primary_key(table->relid);
+	*columns = rh_find_primary_key(table->relid);
 	if (*columns == NIL)
 		*columns = list_make2_int(table->key_attnum, SelfItemPointerAttributeNumber);
 	return !rh_is_partitioned(table->relid) ||
 		!list_member_int(*columns, SelfItemPointerAttributeNumber);
 }
 
-static Var *
-make_target_var(const RhTable *table, Index rti, AttrNumber attnum)
+Var *
+rh_find_identity_var(const RhTable *table, Index rti, AttrNumber attnum)
 {
 	Oid			type = TIDOID;
 	int32		typmod = -1;
@@ -109,12 +108,9 @@ as_operand(Var *var, Oid type)
 									COERCE_IMPLICIT_CAST);
 }
 
-/* target.column = found.column; NULL: the type has no equality. */
-static Expr *
-make_equality(Var *target, AttrNumber found_column)
+Expr *
+rh_find_equality(Var *target, Var *found)
 {
-	Var		   *found = makeVar(FOUND_RTI, found_column, target->vartype, target->vartypmod,
-								target->varcollid, 0);
 	Oid			op = lookup_type_cache(target->vartype, TYPECACHE_EQ_OPR)->eq_opr;
 	Oid			left;
 	Oid			right;
@@ -360,11 +356,12 @@ make_conditions(FindContext *context, const RhTable *table, List *identity)
 
 	foreach(lc, identity)
 	{
-		Var		   *found = add_column(context, (Expr *)
-									   make_target_var(table, context->query->resultRelation,
-													   lfirst_int(lc)));
-		Expr	   *equality = make_equality(make_target_var(table, TARGET_RTI, lfirst_int(lc)),
-											 found->varattno);
+		AttrNumber	attnum = lfirst_int(lc);
+		Var		   *found =
+			add_column(context, (Expr *) rh_find_identity_var(table, context->query->resultRelation,
+															  attnum));
+		Expr	   *equality = rh_find_equality(rh_find_identity_var(table, TARGET_RTI, attnum),
+												found);
 
 		if (equality == NULL)
 			context->reason = "a column of its primary key has no equality";

@@ -20,6 +20,15 @@
  */
 extern Query *rh_find_first(Query *query, const RhTable *table, const char **reason);
 
+/* The columns of a table's primary key, the distribution column among them; NIL: there is none. */
+extern List *rh_find_primary_key(Oid relid);
+
+/* One of them, or the row's address. */
+extern Var *rh_find_identity_var(const RhTable *table, Index rti, AttrNumber attnum);
+
+/* Their equality; NULL: the type has none. */
+extern Expr *rh_find_equality(Var *target, Var *found);
+
 /*
  * Does a condition compare addresses (ctid) of rows of the table that is changed in a way that
  * means nothing where the table has many shards?  by_bucket: the statement runs on each bucket as it

@@ -27,6 +27,7 @@
 #include "src/gather.h"
 #include "src/gather_scan.h"
 #include "src/insert.h"
+#include "src/lock_in_order.h"
 #include "src/merge.h"
 #include "src/multi_dml.h"
 #include "src/pushdown.h"
@@ -316,6 +317,7 @@ rh_gather_plan(Query *parse, const char *query_string, int cursor_options,
 				elog(ERROR, "unexpected command %d", (int) parse->commandType);
 		}
 	}
+	rh_lock_in_order(parse);
 	prepare_walker((Node *) parse, NULL);
 	return plan_over_nodes(parse, query_string, cursor_options, bound_params);
 }

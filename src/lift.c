@@ -41,10 +41,10 @@ find_last_param(Node *node, void *arg)
 	return expression_tree_walker(node, find_last_param, arg);
 }
 
-static bool
-stands_for_itself(Query *query)
+bool
+rh_lift_stands_for_itself(Query *query)
 {
-	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks != NIL)
+	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
 		return false;
 	for (int level = 1; level < 8; level++)
 		if (contain_vars_of_level((Node *) query, level))
@@ -121,7 +121,7 @@ lift_mutator(Node *node, void *arg)
 		return NULL;
 	if (IsA(node, Query))
 		return (Node *) query_tree_mutator((Query *) node, lift_mutator, arg, 0);
-	if (IsA(node, SubLink) && stands_for_itself((Query *) link->subselect))
+	if (IsA(node, SubLink) && rh_lift_stands_for_itself((Query *) link->subselect))
 	{
 		Oid			collation = InvalidOid;
 		Oid			type = column_type((Query *) link->subselect, &collation);

@@ -28,6 +28,9 @@ typedef struct RhLift
  */
 extern void rh_lift_subselects(Query *query, RhLift *lift);
 
+/* Does a sub-select refer to nothing around it, but for queries of WITH? */
+extern bool rh_lift_stands_for_itself(Query *query);
+
 /* The highest number of a statement's own parameters; 0: it has none. */
 extern int	rh_lift_last_param(Query *query);
 

@@ -28,6 +28,7 @@
 #include "src/multi_dml.h"
 #include "src/multi_dml_scan.h"
 #include "src/router.h"
+#include "src/semijoin.h"
 #include "src/sendable.h"
 #include "src/ship.h"
 #include "src/template.h"
@@ -175,6 +176,7 @@ rh_multi_dml_plan(Query *parse, int cursor_options, ParamListInfo bound_params)
 	const char *reason;
 	const char *other_reason;
 	PlannedStmt *stmt;
+	Query	   *joined;
 	Query	   *found;
 	RhTable		table;
 
@@ -190,6 +192,11 @@ rh_multi_dml_plan(Query *parse, int cursor_options, ParamListInfo bound_params)
 		return stmt;
 	check_addresses(parse, &table, false);
 	stmt = rh_divide_plan(parse, &table, NULL, cursor_options, bound_params, &other_reason);
+	if (stmt != NULL)
+		return stmt;
+	joined = rh_semijoin(parse);
+	if (joined != NULL)
+		stmt = rh_divide_plan(joined, &table, NULL, cursor_options, bound_params, &other_reason);
 	if (stmt != NULL)
 		return stmt;
 	found = rh_find_first(parse, &table, &reason);

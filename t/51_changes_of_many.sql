@@ -32,7 +32,7 @@ BEGIN
     RETURN n;
 END $$;
 
-SELECT plan(67);
+SELECT plan(70);
 
 -- INSERT
 SELECT is(rows_of('INSERT INTO stores (store_id, name) SELECT i, ''store '' || i FROM generate_series(1, 40) i'), 40::bigint, 'INSERT .. SELECT counts its rows');
@@ -158,5 +158,18 @@ SELECT is((SELECT count(*) FROM orders WHERE status LIKE 's%'), 160::bigint, 'ha
 CREATE FUNCTION fails_late() RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO far SELECT x, 1 FROM generate_series(7001, 7001) x ON CONFLICT DO NOTHING; RAISE EXCEPTION 'no'; END $$;
 SELECT throws_ok('SELECT fails_late()', 'P0001', 'no', 'a function that inserts rows, and fails');
 SELECT is((SELECT count(*) FROM far WHERE id > 7000), 0::bigint, 'has inserted none');
+
+-- queues: a limit is that of the locks, too
+CREATE TABLE jobs (k bigint, id bigint, PRIMARY KEY (k, id));
+SELECT create_distributed_table('jobs', 'k', shard_count => 4);
+INSERT INTO jobs SELECT i % 9, i FROM generate_series(1, 50) i;
+CREATE FUNCTION other_session(stmt text) RETURNS SETOF bigint LANGUAGE sql AS $$
+    SELECT * FROM dblink(t.conninfo(0), stmt) AS r (id bigint)
+$$;
+BEGIN;
+SELECT results_eq('SELECT id FROM jobs ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED', 'VALUES (1::bigint), (2), (3)', 'the first three');
+SELECT results_eq($$SELECT * FROM other_session('SELECT id FROM jobs ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED')$$, 'VALUES (4::bigint), (5)', 'and the next ones for somebody else');
+SELECT results_eq($$SELECT * FROM other_session('DELETE FROM jobs WHERE (k, id) IN (SELECT k, id FROM jobs WHERE id > 2 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id')$$, 'VALUES (4::bigint)', 'who takes one');
+COMMIT;
 
 SELECT finish();

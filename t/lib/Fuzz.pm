@@ -495,6 +495,12 @@ sub change_statement
 		return "UPDATE $table $alias SET " . assignments($both) . " FROM $other $o$text" if chance(0.6);
 		return "DELETE FROM $table $alias USING $other $o$text";
 	}
+	if (chance(0.15))
+	{
+		my $other = pick(qw(a b p f l));
+		my $lock = chance(0.3) ? ' ORDER BY q.k, q.id, q.x LIMIT ' . number() . ' FOR UPDATE' : '';
+		push @where, "($alias.k, $alias.id) IN (SELECT q.k, q.id FROM $other q" . where_clause([], [ [ 'q', $tables{$other} ] ], 0) . "$lock)" if $type eq 'int';
+	}
 	my $text = where_clause(\@where, $scope, 2);
 	return "UPDATE $table $alias SET " . assignments($scope) . $text if $way < 0.85;
 	return "DELETE FROM $table $alias" . ($text || " WHERE $alias.id = " . number());
@@ -555,6 +561,12 @@ sub statement
 		my $text = change_statement(0);
 		my $returning = returning($text);
 		return { text => "$with$text$returning", change => 1, rows => $returning ne '' };
+	}
+	if (chance(0.03))
+	{
+		my $table = pick(qw(a b p f l));
+		return { text => $with . "SELECT q.k, q.id, q.x FROM $table q" . where_clause([], [ [ 'q', $tables{$table} ] ], 0) . ' ORDER BY q.k, q.id, q.x LIMIT '
+			  . number() . pick('', ' OFFSET ' . number(2)) . pick(' FOR UPDATE', ' FOR SHARE SKIP LOCKED', ' FOR NO KEY UPDATE NOWAIT'), change => $change, rows => 1 };
 	}
 	if (chance(0.08))
 	{
