@@ -130,9 +130,10 @@ bucket_statements(RhDdlTable *entry, const RhPlacement *bucket, int position)
 								 rh_shard_ddl_trigger(entry->relid, bucket, entry->trigger,
 													  entry->replace_trigger));
 
-	/* what reports for local tables names columns */
+	/* what reports for local tables names columns, which partitions have too */
 	if (statements != NIL)
-		statements = list_concat(statements, rh_local_reference_statements(entry->relid, bucket));
+		foreach(lc, rh_partition_tree(entry->relid, NoLock))
+			statements = list_concat(statements, rh_local_reference_statements(lfirst_oid(lc), bucket));
 	return statements;
 }
 

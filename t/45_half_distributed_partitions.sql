@@ -1,6 +1,6 @@
 -- Half distributed: a local table references a partitioned one that is distributed.  A row that goes
 -- to another partition is deleted and inserted on its node, but for the foreign key it is updated.
-SELECT plan(36);
+SELECT plan(50);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 
@@ -82,6 +82,36 @@ INSERT INTO to_one VALUES (1, 3, 3), (1, 4, 4);
 SELECT lives_ok('UPDATE parts SET day = 22 WHERE k = 1 AND id = 3; UPDATE parts SET day = 2 WHERE k = 1 AND id = 4');
 SELECT results_eq('SELECT id, day FROM to_one', 'VALUES (4, 2)');
 SELECT throws_ok('CREATE TABLE to_middle (k int, id int, day int, CONSTRAINT middle FOREIGN KEY (k, id, day) REFERENCES parts_1)', '0A000', 'cannot enforce foreign key "middle" from local table "to_middle" to partition "parts_1"', 'one that has partitions itself');
-DROP TABLE refs, to_one, parts, parts_3, head;
+DROP TABLE to_one;
+
+-- columns of other names and types, and a move
+ALTER TABLE parts RENAME COLUMN id TO "the id";
+ALTER TABLE refs RENAME COLUMN id TO "the id";
+SELECT lives_ok('UPDATE parts SET day = day + 30 WHERE k = 6 AND "the id" = 1', 'a referenced column has got another name');
+SELECT lives_ok('UPDATE parts_1b SET day = 9 WHERE k = 6 AND "the id" = 8; DELETE FROM parts_2 WHERE k = 6 AND "the id" = 11', 'also in partitions by themselves');
+ALTER TABLE parts RENAME COLUMN "the id" TO id;
+ALTER TABLE refs RENAME COLUMN "the id" TO id;
+SELECT is(state(), '120 rows, 0 orphans');
+SELECT lives_ok('ALTER TABLE parts ALTER id TYPE bigint');
+SELECT citus_move_shard_placement(get_shard_id_for_distribution_column('parts', 7), node_id, 3 - node_id)
+FROM rehouse.shards JOIN rehouse.buckets USING (bucket_id) WHERE shard_id = get_shard_id_for_distribution_column('parts', 7);
+SELECT is(reporters('parts') || ', ' || reporters('parts_1a'), '2 0, 2 0', 'the triggers move with the shards');
+SELECT lives_ok('UPDATE parts SET day = day + 30 WHERE k = 7 AND id < 9');
+SELECT lives_ok('DELETE FROM parts_2 WHERE k = 7 AND id = 11');
+SELECT is(state(), '119 rows, 0 orphans', 'and report there');
+
+-- the end of it: the other table is distributed too
+CREATE TABLE more (k int, id bigint, day int, FOREIGN KEY (k, id, day) REFERENCES parts ON UPDATE CASCADE ON DELETE CASCADE);
+INSERT INTO more SELECT k, id, day FROM refs WHERE k < 10;
+SELECT is(reporters('parts') || ', ' || reporters('parts_1b'), '4 0, 4 0', 'two foreign keys');
+SELECT create_distributed_table('more', 'k', colocate_with => 'head');
+SELECT is(reporters('parts') || ', ' || reporters('parts_1b'), '2 0, 2 0', 'the shards know that of the distributed one themselves');
+SELECT lives_ok('UPDATE parts SET day = CASE WHEN day < 10 THEN day + 40 ELSE 1 + day % 9 END WHERE k = 7');
+SELECT is(state(), '119 rows, 0 orphans');
+SELECT is((SELECT count(*)::int FROM more JOIN parts USING (k, id, day)), (SELECT count(*)::int FROM more), 'of either');
+SELECT create_distributed_table_concurrently('refs', 'k', colocate_with => 'head');
+CALL t.wait_until($$SELECT reporters('parts') || ', ' || reporters('parts_1b') = '0 0, 0 0'$$);
+SELECT is(state(), '119 rows, 0 orphans', 'the same online');
+DROP TABLE refs, more, parts, parts_3, head;
 CALL t.wait_clean();
 SELECT finish();
