@@ -47,7 +47,7 @@ rehouse--$(EXTVERSION).sql: $(sort $(wildcard sql/install/*.sql))
 # An upgrade is what changes in the catalog, the pieces of the install script that are new,
 # and again those that have functions and views alone, which replace what there was.  With
 # the next version it is frozen, as sql/upgrade/rehouse--1.0.sql is.
-new_pieces = 12-objects 32-alter-distributed 32-reference 34-functions 57-concurrently 62-split 82-activity 85-statistics 87-analyze 90-documented 92-time-partitions 95-comments
+new_pieces = 12-objects 32-alter-distributed 32-reference 34-functions 57-concurrently 62-split 82-activity 85-statistics 87-analyze 90-documented 92-time-partitions 94-advice 95-comments
 replaced_pieces = 80-looking
 piece_files = $(patsubst %,sql/install/%.sql,$(1))
 

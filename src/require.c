@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "src/rehouse.h"
 #include "src/require.h"
@@ -54,6 +55,7 @@ rh_may_see(Oid relid)
 	if (get_rel_name(relid) == NULL)
 		return false;
 	return pg_class_ownercheck(relid, GetUserId()) ||
+		has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
 		pg_class_aclmask(relid, GetUserId(), any, ACLMASK_ANY) != 0 ||
 		pg_attribute_aclcheck_all(relid, GetUserId(), any, ACLMASK_ANY) == ACLCHECK_OK;
 }

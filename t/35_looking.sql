@@ -1,5 +1,5 @@
 -- Looking at distributed tables.
-SELECT plan(51);
+SELECT plan(54);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 CREATE SCHEMA "S p";
@@ -84,6 +84,12 @@ GRANT SELECT (e) ON plain TO reader_35;
 SET ROLE nobody_35;
 SELECT is_empty('SELECT table_name FROM citus_tables UNION ALL SELECT table_name FROM citus_shards', 'nothing to see');
 SELECT throws_ok($$SELECT citus_table_size('plain')$$, '42501');
+RESET ROLE;
+GRANT pg_read_all_stats TO nobody_35;
+SET ROLE nobody_35;
+SELECT is((SELECT count(*)::int FROM citus_shards WHERE shard_size IS NOT NULL), 7, 'who reads all statistics sees all tables');
+SELECT ok(citus_table_size('plain') IS NOT NULL, 'and their sizes');
+SELECT throws_ok('SELECT count(*) FROM plain', '42501', 'permission denied for table plain', 'and no row');
 SET ROLE reader_35;
 SELECT results_eq('SELECT table_name::text, table_size IS NOT NULL FROM citus_tables', $$VALUES ('plain', true)$$, 'his own privileges');
 SELECT throws_ok($$SELECT run_command_on_shards('plain', 'SELECT 1')$$, '42501', 'must be owner of table plain');

@@ -1,6 +1,6 @@
 -- citus_stat_statements and citus_stat_tenants: what is counted, under which tenant, for whom;
 -- and that pg_stat_statements sees the same statements.
-SELECT plan(52);
+SELECT plan(58);
 SELECT t.add_nodes(1, 2);
 CREATE EXTENSION pg_stat_statements;
 CREATE TYPE color AS ENUM ('red', 'green');
@@ -225,6 +225,16 @@ SELECT ok((SELECT s.shard_size > citus_total_relation_size('orders') / 2 FROM ci
 	WHERE s.shardid = get_shard_id_for_distribution_column('orders', 5)), 'and its shard, in bytes');
 CREATE VIEW skew AS SELECT nodeport, count(*) AS shards, sum(shard_size) AS bytes FROM citus_shards WHERE table_name = 'orders'::regclass GROUP BY nodeport;
 SELECT is((SELECT count(*) FROM skew), 2::bigint, 'skew by node: a new one has nothing');
+CREATE TABLE planned AS SELECT * FROM rehouse.plan_rebalance('orders', rebalance_strategy => 'by_disk_size');
+SELECT results_eq('SELECT nodeport, shards_before, bytes_before FROM planned WHERE shards_before > 0 ORDER BY 1',
+	$$SELECT nodeport, count(*), sum(shard_size)::bigint FROM citus_shards GROUP BY 1 ORDER BY 1$$, 'the plan by node: what each has');
+SELECT is((SELECT concat_ws(' ', bool_and(shards_after > 0), sum(shards_after) = sum(shards_before), sum(bytes_after) = sum(bytes_before)) FROM planned), 't t t', 'and would have');
+SELECT cmp_ok((SELECT max(bytes_to_receive) FROM planned WHERE shards_before = 0), '>', 0::bigint, 'by which transfer');
+SELECT is((SELECT count(*) FROM rehouse.plan_rebalance(max_shard_moves => 0) WHERE shards_before = shards_after AND bytes_to_receive = 0), 3::bigint, 'or would not');
+ANALYZE orders;
+SELECT results_eq('SELECT table_name::text, tenant, share_of_bytes > 0.5, command FROM rehouse.suggest_isolation()',
+	$$VALUES ('orders', '5', true, 'SELECT rehouse.isolate_tenant(''public.orders'', ''5'');')$$, 'who should have a node of his own');
+SELECT is_empty('SELECT * FROM rehouse.suggest_isolation(3)', 'nobody has three nodes'' share');
 SELECT rebalance_table_shards('orders', rebalance_strategy := 'by_disk_size');
 SELECT is((SELECT count(*) FROM skew), 3::bigint, 'until the shards are rebalanced by size');
 SELECT is((SELECT shards FROM skew ORDER BY bytes DESC LIMIT 1), 1::bigint, 'and the large one is left by itself');

@@ -74,10 +74,11 @@ BEGIN ATOMIC
         SELECT FROM pg_catalog.pg_class c
          WHERE c.oid = may_see.relation
            AND (pg_catalog.pg_has_role(c.relowner, 'USAGE')
+                OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
                 OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
                 OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')));
 END;
-COMMENT ON FUNCTION rehouse.may_see(oid) IS 'has the caller some privilege on the table';
+COMMENT ON FUNCTION rehouse.may_see(oid) IS 'has the caller some privilege on the table, or does he read all statistics';
 
 CREATE VIEW rehouse.citus_tables AS
   WITH sizes AS (SELECT h.relation, count(DISTINCT h.shard_id) AS shards, sum(z.total_size)::bigint AS bytes
