@@ -115,6 +115,35 @@ DROP SUBSCRIPTION r33_one;
 SELECT create_distributed_table('incoming', 'id');
 SELECT t.exec_on_node(1, 'DROP PUBLICATION one; DROP PUBLICATION two; DROP TABLE incoming, orders');
 
+-- a role that a node has not, and one that may not make schemas there: what to do about it
+CREATE ROLE r33_here LOGIN;
+CREATE FUNCTION without_ports(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE d text; h text;
+BEGIN
+    EXECUTE statement;
+    RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT;
+    RETURN regexp_replace(concat_ws(E'\n', SQLSTATE || ' ' || SQLERRM, d, h), ':\d+', ':PORT', 'g');
+END $$;
+\pset format unaligned
+SELECT without_ports('ALTER TABLE orders OWNER TO r33_here');
+SELECT without_ports('ALTER TABLE kinds OWNER TO r33_here');
+SELECT without_ports('GRANT SELECT ON kinds, orders TO r33_here');
+SELECT without_ports('GRANT UPDATE (total) ON orders TO r33_here');
+SELECT without_ports('GRANT SELECT ON ALL TABLES IN SCHEMA public TO r33_here');
+SELECT without_ports('CREATE POLICY one ON orders TO r33_here');
+SELECT without_ports('REVOKE SELECT ON orders FROM r33_here');
+DROP ROLE r33_here;
+CREATE SCHEMA r33_one AUTHORIZATION r33_one;
+SET ROLE r33_one;
+CREATE TABLE r33_one.mine (id int PRIMARY KEY);
+SELECT regexp_replace(without_ports('SELECT create_distributed_table(''r33_one.mine'', ''id'')'), 'database \w+', 'database DB', 'gi');
+RESET ROLE;
+DROP SCHEMA r33_one CASCADE;
+\pset format aligned
+SELECT t.shard_differences('orders');
+
 -- an event trigger sees what it sees of any table
 CREATE FUNCTION seen() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE NOTICE '%: %', tg_tag, (SELECT string_agg(object_identity, ', ') FROM pg_event_trigger_ddl_commands()); END $$;

@@ -46,22 +46,56 @@ print_privileges(List *privileges)
 	return buf.data;
 }
 
+/* Does a table's owner, a grant or a policy name the role? */
+static bool
+is_role_of(Oid relid, const char *role)
+{
+	ListCell   *lc;
+
+	foreach(lc, rh_shard_ddl_roles(relid))
+		if (strcmp(lfirst(lc), role) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The roles to whom something is granted, or from whom it is revoked: of those
+ * that have nothing, PostgreSQL revokes it in silence, and a node may not know
+ * them.  Empty if there are no others.
+ */
 static char *
-print_roles(List *roles)
+print_roles(GrantStmt *statement, Oid relid)
 {
 	StringInfoData buf;
 	ListCell   *lc;
 
 	initStringInfo(&buf);
-	foreach(lc, roles)
+	foreach(lc, statement->grantees)
 	{
 		RoleSpec   *role = lfirst_node(RoleSpec, lc);
+		const char *name = role->roletype == ROLESPEC_PUBLIC ? NULL : get_rolespec_name(role);
 
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "",
-						 role->roletype == ROLESPEC_PUBLIC ? "PUBLIC" :
-						 quote_identifier(get_rolespec_name(role)));
+		if (statement->is_grant || name == NULL || is_role_of(relid, name))
+			appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "",
+							 name == NULL ? "PUBLIC" : quote_identifier(name));
 	}
 	return buf.data;
+}
+
+/* One table's part of the statement. */
+static void
+add_grant(RhDdl **ddl, GrantStmt *statement, Oid relid, const char *before)
+{
+	RhDdlTable *entry = rh_ddl_add_table(ddl, relid, false);
+	char	   *roles = print_roles(statement, relid);
+
+	entry->new_roles = statement->is_grant;
+	if (roles[0] == '\0')
+		return;
+	rh_ddl_add_fixed(entry, before, false,
+					 psprintf(" %s %s%s%s", statement->is_grant ? "TO" : "FROM", roles,
+							  statement->is_grant && statement->grant_option ? " WITH GRANT OPTION" : "",
+							  !statement->is_grant && statement->behavior == DROP_CASCADE ? " CASCADE" : ""));
 }
 
 /* Is a privilege of this name, or every one, among those of the statement? */
@@ -124,7 +158,6 @@ rh_ddl_grant(RhDdl **ddl, GrantStmt *statement)
 	List	   *relids = NIL;
 	ListCell   *lc;
 	char	   *before;
-	char	   *after;
 	RhTable		table;
 
 	if (statement->objtype == OBJECT_SCHEMA)
@@ -163,12 +196,8 @@ rh_ddl_grant(RhDdl **ddl, GrantStmt *statement)
 					  statement->is_grant ? "GRANT " :
 					  statement->grant_option ? "REVOKE GRANT OPTION FOR " : "REVOKE ",
 					  print_privileges(statement->privileges));
-	after = psprintf(" %s %s%s%s", statement->is_grant ? "TO" : "FROM",
-					 print_roles(statement->grantees),
-					 statement->is_grant && statement->grant_option ? " WITH GRANT OPTION" : "",
-					 !statement->is_grant && statement->behavior == DROP_CASCADE ? " CASCADE" : "");
 	foreach(lc, relids)
-		rh_ddl_add_fixed(rh_ddl_add_table(ddl, lfirst_oid(lc), false), before, false, after);
+		add_grant(ddl, statement, lfirst_oid(lc), before);
 }
 
 /* ------------------------------------------------------------------------

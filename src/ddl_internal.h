@@ -46,6 +46,7 @@ typedef struct RhDdlTable
 	bool		replace_trigger;
 	List	   *fixed;			/* RhDdlFixed */
 	bool		new_owner;		/* who must be allowed to use the bucket's schema */
+	bool		new_roles;		/* roles are granted something: the nodes must have them */
 	RhDdlAlter *alter;			/* or NULL */
 	RhDdlPartition *partition;	/* or NULL */
 	IndexStmt  *create_index;	/* to be made on the shell without a look at

@@ -188,6 +188,9 @@ run_on_shards(RhDdlTable *entry)
 										 bucket_statements(entry, &placements[i], i));
 		if (statements == NIL)
 			continue;
+		if (entry->new_owner || entry->new_roles)
+			rh_shard_ddl_check_roles(rh_conn_get(lfirst_int(lc)),
+									 rh_shard_ddl_roles(entry->relid));
 		if (entry->per_bucket != NIL)
 			statements = with_search_path(statements);
 		rh_ddl_exec(entry, lfirst_int(lc), list_concat_copy(dependencies, statements));

@@ -98,6 +98,12 @@ rh_shard_ddl_schema(Oid shell, const RhPlacement *bucket)
 	 * the schema is there already.
 	 */
 	statements = list_make1(rh_do_block("BEGIN IF pg_catalog.to_regnamespace(%s) IS NULL THEN "
+									 "IF NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') THEN "
+									 "RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', "
+									 "MESSAGE = pg_catalog.format('permission denied for database %%s', pg_catalog.current_database()), "
+									 "DETAIL = 'Shards of a table lie in schemas of their own, which its owner creates.', "
+									 "HINT = pg_catalog.format('On each node, run GRANT CREATE ON DATABASE %%I TO %%I.', pg_catalog.current_database(), CURRENT_USER); "
+									 "END IF; "
 									 "CREATE SCHEMA %s; GRANT USAGE ON SCHEMA %s TO PUBLIC; "
 									 "END IF; END",
 									 quote_literal_cstr(quoted), quoted, quoted));
