@@ -8,7 +8,8 @@
  * read here, by whatever way it needs, and each of its rows goes to the bucket
  * of the key that the condition compares it with: no row of another bucket can match
  * it, and what is inserted for it has that key.  (Where nothing is inserted,
- * the condition need not name the key: then every bucket gets all rows.)  A bucket gets all its rows in
+ * the condition need not name the key: then every bucket gets all rows. Where it inserts and does not compare the
+ * key, the source's rows are joined with the target's first: merge_pairs.h.)  A bucket gets all its rows in
  * one statement, so that a row that two of them match is the error that it is on one
  * server, and none sees what another has inserted.
  *
@@ -25,6 +26,7 @@
 #include "src/divide.h"
 #include "src/find_first.h"
 #include "src/merge.h"
+#include "src/merge_pairs.h"
 #include "src/multi_dml.h"
 #include "src/sendable.h"
 #include "utils/lsyscache.h"
@@ -145,6 +147,14 @@ rh_merge_plan(Query *parse, const char *query_string, int cursor_options,
 		stmt = rh_divide_plan(parse, &table, query_string, cursor_options, bound_params, &reason);
 	if (stmt == NULL && !on_every_bucket)
 		stmt = rh_multi_dml_plan_merge(parse, cursor_options, &other_reason);
+	if (stmt == NULL && parse->mergeUseOuterJoin)
+	{
+		Query	   *pairs = rh_merge_pairs(parse, &table, &reason);
+
+		if (pairs != NULL)
+			stmt = rh_divide_plan(pairs, &table, query_string, cursor_options, bound_params,
+								  &reason);
+	}
 	if (stmt == NULL)
 		refuse(parse, reason);
 	return stmt;

@@ -158,7 +158,7 @@ INSERT INTO refused (stmt, state, message) VALUES
 ('UPDATE a SET k = w WHERE k = 5', '0A000', 'cannot change the distribution column "k" of table "a"'),
 ('INSERT INTO a VALUES (5) ON CONFLICT (k) DO UPDATE SET k = 7', '0A000', 'cannot change the distribution column "k" of table "a"'),
 ('WITH u AS (UPDATE a SET k = 6 WHERE k = 5 RETURNING *) SELECT * FROM u', '0A000', 'cannot change the distribution column "k" of table "a"'),
-('MERGE INTO a USING loc ON a.v = loc.k WHEN NOT MATCHED THEN INSERT VALUES (loc.k, 1)', '0A000', 'cannot run this MERGE into distributed table "a"'),
+('MERGE INTO a USING loc ON a.v = loc.k WHEN NOT MATCHED THEN INSERT VALUES (loc.k, length(loc::text))', '0A000', 'cannot run this MERGE into distributed table "a"'),
 ('INSERT INTO a VALUES (NULL, 1)', '23502', 'null value in column "k" of relation "a" violates not-null constraint'),
 ('INSERT INTO a (v) VALUES (1)', '23502', 'null value in column "k" of relation "a" violates not-null constraint');
 

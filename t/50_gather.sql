@@ -123,7 +123,7 @@ SELECT throws_ok('UPDATE stores SET store_id = store_id + 1', '0A000', NULL, 'a 
 SELECT throws_ok('DELETE FROM orders WHERE ctid IN (SELECT ctid FROM orders LIMIT 1)', '0A000', 'cannot find rows of distributed table "orders" by "ctid" alone', 'DELETE by addresses');
 SELECT throws_ok('UPDATE orders SET status = ''x'' WHERE ctid = ''(0,1)''', '0A000', 'cannot find rows of distributed table "orders" by "ctid" alone', 'UPDATE by address');
 SELECT lives_ok('WITH d AS (DELETE FROM orders WHERE false RETURNING *) SELECT count(*) FROM d', 'DELETE in WITH');
-SELECT throws_ok('MERGE INTO stores s USING near n ON n.note = s.name WHEN NOT MATCHED THEN INSERT (store_id) VALUES (n.store_id)', '0A000', NULL, 'MERGE that may insert anywhere');
+SELECT throws_ok('MERGE INTO stores s USING near n ON n.note = s.name WHEN NOT MATCHED THEN INSERT (store_id) VALUES (n.store_id)', '23505', NULL, 'MERGE that inserts where its source says');
 SELECT throws_ok('INSERT INTO stores VALUES (1000, ''a''), (NULL, ''b'')', '23502', NULL, 'a key that is null');
 SELECT throws_ok('INSERT INTO stores (name) SELECT ''x'' FROM near', '23502', NULL, 'a key that is not given');
 SELECT throws_ok('SELECT rehouse.remote_part(1)', '55000', NULL, 'the stand-in is not for calling');

@@ -41,7 +41,7 @@ BEGIN
     RETURN result;
 END $$;
 
-SELECT plan(55);
+SELECT plan(57);
 
 -- one tenant
 SELECT is(rows_of($$MERGE INTO stores t USING (VALUES (3, 'three')) s (id, name) ON t.store_id = s.id
@@ -178,12 +178,18 @@ END $$;
 SELECT matches(explain_analyze($$MERGE INTO stores t USING loc s ON t.store_id = s.store_id AND s.order_id > 65 WHEN MATCHED THEN UPDATE SET name = 'explained'$$), 'Rehouse Modify From Rows.*actual rows=0', 'EXPLAIN ANALYZE');
 SELECT is((SELECT count(*) FROM stores WHERE name = 'explained'), (SELECT count(DISTINCT store_id) FROM loc WHERE order_id > 65), 'has run');
 
+-- the key of the row that is inserted, not compared
+SELECT is(rows_of('MERGE INTO stores t USING loc s ON t.name = s.word WHEN NOT MATCHED THEN INSERT (store_id, name) VALUES (s.order_id + 5000, s.word)'), 21::bigint, 'each row of the source goes where it is inserted');
+SELECT is(rows_of('MERGE INTO stores t USING loc s ON t.name = s.word WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (store_id) VALUES (s.order_id + 5000)'), 21::bigint, 'and is found there');
+
 -- what is refused, before anything has changed
+CREATE TABLE heap (k int, v int);
+SELECT create_distributed_table('heap', 'k', shard_count => 4);
 CREATE TABLE refused (id serial, stmt text, detail text);
 INSERT INTO refused (stmt, detail) VALUES
-('MERGE INTO stores t USING loc s ON t.name = s.word WHEN NOT MATCHED THEN INSERT (store_id) VALUES (s.store_id)', 'does not compare the distribution column with a value of the source'),
-('MERGE INTO stores t USING loc s ON t.store_id = s.store_id WHEN NOT MATCHED THEN INSERT (store_id) VALUES (s.order_id)', 'inserts another value of the distribution column than it compares'),
-('MERGE INTO stores t USING loc s ON t.store_id = s.store_id WHEN NOT MATCHED THEN INSERT (store_id, name) VALUES (77, s.word)', 'inserts another value of the distribution column than it compares'),
+('MERGE INTO heap t USING loc s ON t.v = s.order_id WHEN NOT MATCHED THEN INSERT VALUES (s.store_id)', 'does not compare the distribution column, and the table has no primary key'),
+('MERGE INTO stores t USING loc s ON t.name = s.word WHEN NOT MATCHED THEN INSERT (store_id, name) VALUES (s.store_id, s::text)', 'a whole row of the source'),
+('MERGE INTO stores t USING loc s ON t.ctid = ''(0,1)'' WHEN NOT MATCHED THEN INSERT (store_id) VALUES (s.store_id)', 'rows of different shards have the same addresses'),
 ('MERGE INTO stores t USING feed s ON t.store_id = s.store_id WHEN MATCHED THEN UPDATE SET store_id = s.order_id', NULL);
 CREATE FUNCTION refusal(stmt text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE detail text; hint text;

@@ -116,3 +116,33 @@ MERGE INTO orders t USING feed s ON t.store_id = s.store_id AND t.order_id = s.o
 MERGE INTO orders t USING feed s ON t.store_id = s.store_id AND t.order_id = s.order_id WHEN MATCHED AND t.store_id = 3 THEN UPDATE SET tags[2] = 7
 
 SELECT * FROM orders ORDER BY 1, 2
+
+-- the key is not compared, or another one is inserted
+
+CREATE SEQUENCE keys START 500
+
+CREATE TABLE pairs (k int PRIMARY KEY, o int)
+
+INSERT INTO pairs SELECT i, i * 7 FROM generate_series(1, 40) i
+
+MERGE INTO orders t USING pairs s ON t.order_id = s.o WHEN MATCHED THEN UPDATE SET status = 'pair ' || s.k WHEN NOT MATCHED THEN INSERT (store_id, order_id, status) VALUES (s.k, s.o, 'put')
+
+MERGE INTO orders t USING pairs s ON t.order_id = s.o AND t.store_id = s.k + 1 WHEN MATCHED AND t.order_id % 2 = 0 THEN DELETE WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED AND s.k < 10 THEN INSERT (store_id, order_id, status) VALUES (s.k + 100, s.o, upper('put')) WHEN NOT MATCHED AND s.k > 35 THEN INSERT (store_id, order_id) VALUES (s.k + 200, 1) WHEN NOT MATCHED AND s.k = 20 THEN DO NOTHING
+
+MERGE INTO orders t USING pairs s ON t.order_id = s.o AND t.store_id = s.k + 1 WHEN MATCHED AND t.order_id % 2 = 0 THEN DELETE WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED AND s.k < 10 THEN INSERT (store_id, order_id, status) VALUES (s.k + 100, s.o, shout('put')) WHEN NOT MATCHED AND s.k > 35 THEN INSERT (store_id, order_id) VALUES (s.k + 200, 1) WHEN NOT MATCHED AND s.k = 20 THEN DO NOTHING
+
+MERGE INTO stores t USING pairs s ON false WHEN NOT MATCHED AND s.k < 4 THEN INSERT VALUES (nextval('keys'), 'new', s.k)
+
+MERGE INTO stores t USING (SELECT o, count(*) AS c FROM pairs GROUP BY o) s ON t.name = 'store ' || s.o WHEN MATCHED THEN UPDATE SET n = s.c WHEN NOT MATCHED THEN INSERT VALUES (s.o + 1000, 'more', s.c)
+
+MERGE INTO stores t USING feed s ON t.name = s.status AND t.n > s.order_id WHEN NOT MATCHED AND s.order_id BETWEEN 60 AND 63 THEN INSERT (store_id, name) VALUES (s.order_id + 2000, s.status)
+
+MERGE INTO orders t USING pairs s ON t.order_id < s.o AND s.k < 3 WHEN MATCHED THEN UPDATE SET status = 'twice' WHEN NOT MATCHED THEN DO NOTHING
+
+MERGE INTO stores t USING pairs s ON t.n = s.o WHEN NOT MATCHED THEN INSERT VALUES (7, 'seven', s.o)
+
+MERGE INTO stores t USING pairs s ON t.n = s.o WHEN NOT MATCHED AND s.k > 100 THEN INSERT VALUES (NULL, 'null', s.o)
+
+MERGE INTO stores t USING pairs s ON t.n = -s.o WHEN NOT MATCHED AND s.k = 1 THEN INSERT VALUES (NULL, 'null', s.o)
+
+SELECT * FROM orders ORDER BY 1, 2
