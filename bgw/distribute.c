@@ -126,14 +126,40 @@ check_server(const char *function)
 				 errhint("Set wal_level = logical on the coordinator and restart it, or use create_distributed_table().")));
 }
 
+/*
+ * A job for the table that was cancelled, or has failed, has yet to be undone:
+ * who tries again at once waits for that.
+ */
+static void
+wait_for_undo(Oid relid)
+{
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(relid)};
+	int64		job_id;
+
+	while ((job_id = rh_job_look_int8("SELECT j.job_id FROM rehouse.jobs j WHERE j.kind = 'distribute' "
+									  "AND j.state IN ('cancelling', 'failing') AND EXISTS (SELECT FROM "
+									  "pg_catalog.jsonb_array_elements_text(j.args OPERATOR(pg_catalog.->) 'all') a "
+									  "WHERE a.value::pg_catalog.oid = $1) ORDER BY j.job_id LIMIT 1",
+									  1, types, values)) != 0)
+	{
+		ereport(NOTICE,
+				(errmsg("waiting until job %lld, which was to distribute table \"%s\", is undone",
+						(long long) job_id, get_rel_name(relid))));
+		(void) rh_wait_over(job_id, false);
+	}
+}
+
 /* Add a named table to the set, unless there is nothing to do for it. */
 static List *
 add_named(List *set, Oid relid, const char *column, const RhColocationRequest *request)
 {
 	Relation	rel;
-	AttrNumber	key = get_attnum(relid, column);
+	AttrNumber	key;
 
 	rh_require_relation(relid);
+	wait_for_undo(relid);
+	key = get_attnum(relid, column);
 	if (rh_distribute_is_done(relid, key, request))
 		return set;
 	rel = relation_open(relid, AccessShareLock);

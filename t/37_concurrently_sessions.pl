@@ -393,10 +393,17 @@ $ddl->finish;
 $c->query('SELECT pg_cancel_backend(' . $caller->backend_pid . ')');
 ok(eval { $c->poll("SELECT count(*) = 1 FROM rehouse.processes() WHERE step_id IS NOT NULL AND coalesce(phase, '') !~ 'locking' AND waits_for ~ '^process " . $ddl->backend_pid . ", which has a lock on table \"f\"'"); 1 }, 'undoing waits for DDL by name')
 	or diag($c->query('SELECT p FROM rehouse.processes() p'));
+my $again = $c->session;
+$again->send("SELECT create_distributed_table_concurrently('f', 'k')");
+$c->poll("SELECT state = 'active' AND wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = " . $again->backend_pid);
 $ddl->query('COMMIT');
 like(end('transfer-stream-open'), qr/57014/, 'it has been cancelled');
+my (undef, $said) = $again->finish;
+like($said, qr/waiting until job \d+.*is undone/, 'who tries again waits for the undo');
+unlike($said, qr/ERROR/, 'and is served then');
 clean('after DDL in an undo');
-is($c->query('SELECT count(later), count(*) FROM f'), '0|301', 'the table is local, and has been altered');
+is($c->query('SELECT count(later), count(*) FROM f'), '0|301', 'the table has been altered');
+is($c->query('SELECT count(*) FROM citus_tables'), '2', 'and is distributed');
 $c->query($drop);
 
 done_testing();
