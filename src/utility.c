@@ -20,6 +20,7 @@
 #include "src/conn.h"
 #include "src/copy.h"
 #include "src/ddl.h"
+#include "src/ddl_all.h"
 #include "src/ddl_concurrent.h"
 #include "src/ddl_detach.h"
 #include "src/ddl_guard.h"
@@ -34,6 +35,7 @@
 #include "src/set_constraints.h"
 #include "src/utility.h"
 #include "tcop/utility.h"
+#include "utils/memutils.h"
 #include "utils/queryjumble.h"
 #include "utils/snapmgr.h"
 
@@ -251,6 +253,40 @@ run_guarded(UtilityCall *call)
 	PG_END_TRY();
 }
 
+static void process(UtilityCall *call);
+
+/*
+ * REINDEX SCHEMA and the like: the coordinator's own tables, and then each
+ * distributed one, in a transaction of its own as PostgreSQL has it.
+ */
+static void
+run_on_all(UtilityCall *call)
+{
+	UtilityCall one = *call;
+	MemoryContext caller;
+	List	   *statements;
+	ListCell   *lc;
+
+	run_next(call);
+
+	/* in memory that outlives the transactions */
+	caller = MemoryContextSwitchTo(PortalContext);
+	statements = rh_ddl_all_statements(call->pstmt->utilityStmt);
+	one.pstmt = copyObject(call->pstmt);
+	MemoryContextSwitchTo(caller);
+	foreach(lc, statements)
+	{
+		one.pstmt->utilityStmt = lfirst(lc);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (rh_ddl_all_exists(lfirst(lc)))
+			process(&one);
+		if (ActiveSnapshotSet())
+			PopActiveSnapshot();
+		CommitTransactionCommand();
+		StartTransactionCommand();
+	}
+}
+
 /* VACUUM and ANALYZE: what is left for the coordinator after the shards. */
 static void
 run_maintenance(UtilityCall *call)
@@ -284,6 +320,8 @@ process(UtilityCall *call)
 	}
 	else if (IsA(statement, VacuumStmt))
 		run_maintenance(call);
+	else if (rh_ddl_all_is(statement))
+		run_on_all(call);
 	else if (rh_replication_is(statement))
 	{
 		run_next(call);

@@ -1,5 +1,5 @@
 -- Indexes of distributed tables: made, dropped, made anew; after each the shards' are as the shell's.
-SELECT plan(34);
+SELECT plan(43);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 CREATE FUNCTION same(what text, rel text DEFAULT 'a') RETURNS text LANGUAGE plpgsql AS $$
@@ -119,4 +119,33 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS far_x ON far (x);
 CREATE INDEX far_kx ON far (k, x);
 SELECT results_eq('SELECT line FROM seen ORDER BY n', ARRAY['ddl_command_start CREATE INDEX', 'ddl_command_start CREATE INDEX', 'ddl_command_end CREATE INDEX index public.far_kx'], 'not for one that is there');
 DROP EVENT TRIGGER starts; DROP EVENT TRIGGER ends;
+
+-- without a table's name: all of them, in transactions of their own; what has been made anew has other files
+CREATE SCHEMA every; SET search_path = every, public;
+CREATE TABLE one (k int PRIMARY KEY, x int); CREATE INDEX one_x ON one (x);
+CREATE TABLE two (k int PRIMARY KEY); CREATE TABLE kinds (k int PRIMARY KEY);
+CREATE TABLE parts (k int, d int, PRIMARY KEY (k, d)) PARTITION BY RANGE (d); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+SELECT create_distributed_table(c::regclass, 'k') FROM unnest(ARRAY['one', 'two', 'parts']) c;
+SELECT create_reference_table('kinds');
+INSERT INTO one SELECT g, -g FROM generate_series(1, 40) g;
+CLUSTER one USING one_x;
+CREATE FUNCTION files(rel regclass) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(result, ',' ORDER BY shardid, result) FROM run_command_on_shards(rel,
+    'SELECT string_agg(pg_relation_filenode(indexrelid)::text, '' '' ORDER BY indexrelid) || '' '' || pg_relation_filenode(''%s''::regclass) FROM pg_index WHERE indrelid = ''%s''::regclass') $$;
+CREATE TABLE public.was AS SELECT c::regclass AS rel, files(c::regclass) FROM unnest(ARRAY['one', 'two', 'kinds', 'parts_1', 'public.a']) c;
+CREATE FUNCTION made_anew() RETURNS text LANGUAGE sql AS $$
+    WITH new AS (UPDATE public.was SET files = files(rel) WHERE files <> files(rel) RETURNING rel) SELECT string_agg(rel::text, ' ' ORDER BY rel::text) FROM new $$;
+SELECT is(made_anew(), NULL, 'nothing yet');
+REINDEX SCHEMA every;
+SELECT is(made_anew(), 'kinds one parts_1 two', 'REINDEX SCHEMA');
+REINDEX SCHEMA CONCURRENTLY every;
+SELECT is(made_anew(), 'kinds one parts_1 two', 'REINDEX SCHEMA CONCURRENTLY');
+SELECT format('REINDEX DATABASE %I', current_database()) \gexec
+SELECT is(made_anew(), 'a kinds one parts_1 two', 'REINDEX DATABASE');
+SELECT format('REINDEX SYSTEM %I', current_database()) \gexec
+SELECT is(made_anew(), NULL, 'REINDEX SYSTEM: the catalogs alone');
+CLUSTER;
+SELECT is(made_anew(), 'one', 'CLUSTER: what has been clustered before');
+SELECT same('.. as their shells', 'every.one');
+SELECT throws_ok('REINDEX SCHEMA every', '25001');
+SELECT throws_ok('CLUSTER', '25001');
 SELECT finish();
