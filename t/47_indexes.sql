@@ -131,7 +131,7 @@ INSERT INTO one SELECT g, -g FROM generate_series(1, 40) g;
 CLUSTER one USING one_x;
 CREATE FUNCTION files(rel regclass) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(result, ',' ORDER BY shardid, result) FROM run_command_on_shards(rel,
     'SELECT string_agg(pg_relation_filenode(indexrelid)::text, '' '' ORDER BY indexrelid) || '' '' || pg_relation_filenode(''%s''::regclass) FROM pg_index WHERE indrelid = ''%s''::regclass') $$;
-CREATE TABLE public.was AS SELECT c::regclass AS rel, files(c::regclass) FROM unnest(ARRAY['one', 'two', 'kinds', 'parts_1', 'public.a']) c;
+CREATE TABLE public.was AS SELECT c::regclass AS rel, files(c::regclass) FROM unnest(ARRAY['one', 'two', 'kinds', 'parts_1', 'far']) c;
 CREATE FUNCTION made_anew() RETURNS text LANGUAGE sql AS $$
     WITH new AS (UPDATE public.was SET files = files(rel) WHERE files <> files(rel) RETURNING rel) SELECT string_agg(rel::text, ' ' ORDER BY rel::text) FROM new $$;
 SELECT is(made_anew(), NULL, 'nothing yet');
@@ -140,12 +140,12 @@ SELECT is(made_anew(), 'kinds one parts_1 two', 'REINDEX SCHEMA');
 REINDEX SCHEMA CONCURRENTLY every;
 SELECT is(made_anew(), 'kinds one parts_1 two', 'REINDEX SCHEMA CONCURRENTLY');
 SELECT format('REINDEX DATABASE %I', current_database()) \gexec
-SELECT is(made_anew(), 'a kinds one parts_1 two', 'REINDEX DATABASE');
+SELECT is(made_anew(), 'far kinds one parts_1 two', 'REINDEX DATABASE');
 SELECT format('REINDEX SYSTEM %I', current_database()) \gexec
 SELECT is(made_anew(), NULL, 'REINDEX SYSTEM: the catalogs alone');
 CLUSTER;
 SELECT is(made_anew(), 'one', 'CLUSTER: what has been clustered before');
 SELECT same('.. as their shells', 'every.one');
 SELECT throws_ok('REINDEX SCHEMA every', '25001');
-SELECT throws_ok('CLUSTER', '25001');
+SELECT throws_ok('CLUSTER VERBOSE', '25001');
 SELECT finish();
