@@ -348,7 +348,8 @@ rh_job_create(const char *kind, const char *args, Oid userid)
 	if (strcmp(kind, "rebalance") == 0)
 		return create_rebalance(args, userid);
 	if (strcmp(kind, "move") == 0)
-		return create_move(args, userid);
+		return rh_job_arg_int8(args, "undo", 0) != 0 ? rh_job_create_undo(args, userid) :
+			create_move(args, userid);
 	if (strcmp(kind, "drain") == 0)
 		return create_drain(args, userid);
 	if (strcmp(kind, "isolate") == 0)

@@ -55,6 +55,9 @@ extern RhAnswer rh_job_cancel(const char *args);
 /* bgw/isolate.c, in the keeper, in a transaction. */
 extern RhAnswer rh_job_create_isolation(const char *args, Oid userid);
 
+/* bgw/undo_job.c, in the keeper, in a transaction; no job: there is nothing to undo. */
+extern RhAnswer rh_job_create_undo(const char *args, Oid userid);
+
 /* bgw/split.c, in the keeper, in a transaction. */
 extern RhAnswer rh_job_create_split(const char *args, Oid userid);
 

@@ -1,5 +1,5 @@
 -- Rebalancing on a live cluster: a new node fills by itself; start, wait, stop, status; draining; moving; strategies.
-SELECT plan(51);
+SELECT plan(62);
 
 SELECT t.add_nodes(1, 2);
 CREATE TABLE stores (store_id bigint PRIMARY KEY, name text);
@@ -86,6 +86,24 @@ SELECT is((SELECT count(*) FROM get_rebalance_table_shards_plan(rebalance_strate
 SELECT lives_ok($$SELECT citus_set_default_rebalance_strategy('by_shard_count')$$, 'the default is chosen');
 SELECT is((SELECT string_agg(name, ' ') FROM rehouse.rebalance_strategies WHERE is_default), 'by_shard_count', 'and is one');
 SELECT throws_ok($$SELECT citus_set_default_rebalance_strategy('no_such')$$, '42704', NULL, 'an unknown one is refused');
+
+-- ---- and back ----
+CREATE TABLE before AS SELECT bucket_id, node_id FROM rehouse.buckets;
+SELECT lives_ok(format('SELECT citus_drain_node(%L, %s)', t.host(), t.port(3)), 'a node is drained');
+SELECT max(job_id) AS drained FROM rehouse.jobs \gset
+UPDATE orders SET note = 'after' WHERE store_id = 7;
+SELECT cmp_ok(rehouse.undo_job(:drained), '>', :drained::bigint, 'a drain is undone, by another job');
+SELECT is_empty('SELECT * FROM before EXCEPT SELECT bucket_id, node_id FROM rehouse.buckets', 'all is where it was');
+SELECT is((SELECT should_have_shards FROM rehouse.nodes WHERE node_id = 3), true, 'and may be there');
+SELECT is((SELECT concat_ws(' ', count(*), count(*) FILTER (WHERE note = 'after')) FROM orders), '2000 10', 'with the rows as they are now');
+SELECT is(rehouse.undo_job(:drained), 0::bigint, 'not twice');
+SELECT lives_ok(format('SELECT citus_move_shard_placement(%s, %s, %s)', shard_id, node_id, node_id % 2 + 1), 'a move')
+  FROM (SELECT s.shard_id, b.node_id FROM rehouse.buckets b JOIN rehouse.shards s USING (bucket_id) WHERE b.node_id < 3 ORDER BY 1 LIMIT 1) x;
+SELECT lives_ok(format('SELECT rehouse.undo_job(%s)', max(job_id)), 'is undone') FROM rehouse.jobs;
+SELECT is_empty('SELECT * FROM before EXCEPT SELECT bucket_id, node_id FROM rehouse.buckets', 'too');
+SELECT throws_ok('SELECT rehouse.undo_job(999)', '42704', 'job 999 does not exist', 'an unknown job');
+SELECT isolate_tenant_to_new_shard('orders', 9, 'CASCADE') > 0 AS isolated;
+SELECT throws_ok(format('SELECT rehouse.undo_job(%s)', max(job_id)), '0A000', NULL, 'an isolation is not undone in this way') FROM rehouse.jobs;
 
 -- ---- transactions ----
 SELECT throws_ok($$INSERT INTO orders VALUES (1, 999999, 'x'); SELECT citus_rebalance_start()$$, '25001', NULL, 'not in a transaction that has written');

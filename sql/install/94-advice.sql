@@ -1,6 +1,6 @@
 -- ---------------------------------------------------------------------------
 -- Advice: what a rebalance would make of the nodes, and who should have a node of
--- his own.  Nothing is changed.
+-- his own; and the way back.
 -- ---------------------------------------------------------------------------
 
 -- The nodes before and after the moves of get_rebalance_table_shards_plan.
@@ -89,7 +89,14 @@ CREATE FUNCTION rehouse.suggest_isolation(
 COMMENT ON FUNCTION rehouse.suggest_isolation(float8)
     IS 'tenants that have or use so much that a node of their own would help';
 
+-- What a job has moved goes back, unless it has been moved again since; the new job's id,
+-- or 0: there is nothing to undo.  A node that it has drained may have shards again.
+CREATE FUNCTION rehouse.undo_job(job_id bigint) RETURNS bigint
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'rh_undo_job';
+COMMENT ON FUNCTION rehouse.undo_job(bigint) IS 'move the shards that a job has moved back to where they were';
+
 REVOKE ALL ON FUNCTION
     rehouse.plan_rebalance(regclass, float4, int, bigint[], boolean, name, float4),
-    rehouse.suggest_isolation(float8)
+    rehouse.suggest_isolation(float8),
+    rehouse.undo_job(bigint)
     FROM PUBLIC;
