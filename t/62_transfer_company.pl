@@ -126,6 +126,23 @@ for my $point (qw(transfer-slot transfer-analyzed))
 	is($worker_of->($node_of->())->query('SELECT count(*) FROM ' . $schema->() . '.d WHERE v = 5'), 1, 'a prepared transaction: its row has moved, too');
 }
 
+# a statement on the source that the gate knows nothing of, since its session here has died: its end is waited
+# for by name, and what it has written moves, too
+{
+	$arm->('transfer-cutover-begin', 'wait');
+	$test->start_move;
+	$await->('transfer-cutover-begin');
+	my $orphan = $worker_of->($node_of->())->session;
+	my $pid = $orphan->backend_pid;
+	$orphan->query('BEGIN; INSERT INTO ' . $schema->() . ".d VALUES ($key, 8)");
+	$disarm->('transfer-cutover-begin');
+	$waits_for->("^a lock on table .*[.]d on the source node, held by process $pid ");
+	pass('an orphaned statement: the step names it');
+	$orphan->query('INSERT INTO ' . $schema->() . ".d VALUES ($key, 9); COMMIT");
+	is(($test->await_move)[0], 'done', 'an orphaned statement: the move is done after it');
+	is($worker_of->($node_of->())->query('SELECT count(*) FROM ' . $schema->() . '.d WHERE v IN (8, 9)'), 2, 'an orphaned statement: its rows have moved, too');
+}
+
 # who reads the old copy in a transaction of one snapshot goes on doing so
 {
 	my $reader = $c->session;
@@ -140,6 +157,11 @@ for my $point (qw(transfer-slot transfer-analyzed))
 	}
 	is($node_of->(), $home, 'the bucket is back');
 	isnt($schema->(), $old_schema, 'beside its old copy');
+	for my $change ("INSERT INTO $old_schema.d VALUES ($key, 99)", "UPDATE $old_schema.d SET v = 99", "DELETE FROM $old_schema.b", "TRUNCATE $old_schema.d")
+	{
+		my (undef, undef, $messages) = $worker_of->($home)->try($change);
+		like($messages, qr/40001: bucket $bucket has moved to another node/, "the old copy takes no changes: $change");
+	}
 	$reader->query('COMMIT');
 	$test->nothing_left('a reader of one snapshot');
 }
