@@ -379,6 +379,32 @@ check_not_distributed_anew(Oid relid, const RhTable *now)
 			 errhint("The transaction might succeed if retried.")));
 }
 
+bool
+rh_map_old_shards_differ(Oid relid)
+{
+	MapRead		read;
+	const RhTable *then;
+	const RhTable *now;
+	bool		differ = false;
+
+	if (frozen == NULL || rh_map_has_private)
+		return false;
+	then = rh_mapdata_table(frozen, relid);
+	begin_read(&read);
+	now = read.root == NULL ? NULL : rh_mapdata_table(read.root, relid);
+	if (then != NULL && now != NULL && then->ddl_generation != now->ddl_generation)
+	{
+		const RhGroupPart *kept = rh_mapdata_group(frozen, then->colocation_id);
+		const RhGroupPart *live = rh_mapdata_group(read.root, then->colocation_id);
+
+		differ = kept != NULL && live != NULL &&
+			(kept->range_count != live->range_count ||
+			 memcmp(kept->ranges, live->ranges, kept->range_count * sizeof(RhRange)) != 0);
+	}
+	end_read(&read);
+	return differ;
+}
+
 RhTablePlace
 rh_map_place(Oid relid, RhTable *table)
 {

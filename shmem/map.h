@@ -105,6 +105,13 @@ extern bool rh_map_table(Oid relid, RhTable *table);
 extern RhTablePlace rh_map_place(Oid relid, RhTable *table);
 
 /*
+ * Has DDL changed a table, and a bucket of its group moved, since this
+ * transaction's placements were frozen?  Then it may be routed to an old shard,
+ * which has not been changed.
+ */
+extern bool rh_map_old_shards_differ(Oid relid);
+
+/*
  * For a mover that prepares the shards of tables in transit: show them as
  * distributed to this process.  Returns the state before.
  */

@@ -14,6 +14,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -32,6 +33,7 @@
 #include "src/session_values.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 
 bool
@@ -346,8 +348,37 @@ strip_walker(Node *node, void *arg)
 	return query_tree_walker(query, strip_walker, arg, 0);
 }
 
+/*
+ * Who keeps a snapshot reads on where a bucket was.  An old copy has not the
+ * policies that have been made since, which hold for him as well.
+ */
+static void
+check_old_copies(Query *query)
+{
+	ListCell   *lc;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	foreach(lc, rh_classify_relations(query))
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		if (rte->relkind == RELKIND_VIEW || rte->relid < FirstNormalObjectId ||
+			check_enable_rls(rte->relid, rte->checkAsUser, true) != RLS_ENABLED ||
+			!rh_map_old_shards_differ(rte->relid))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access because table \"%s\" was changed by a concurrent transaction",
+						get_rel_name(rte->relid)),
+				 errdetail("Some of its shards have moved besides, and where they were they have not the policies of now."),
+				 errhint("The transaction might succeed if retried.")));
+	}
+}
+
 void
 rh_policy_strip(Query *query)
 {
+	check_old_copies(query);
 	(void) strip_walker((Node *) query, NULL);
 }

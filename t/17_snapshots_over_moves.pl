@@ -107,6 +107,26 @@ is($c->query('SELECT count(*), count(DISTINCT k) FROM t'), '5902|5902', 'all row
 $c->query('CALL t.wait_clean()');
 is($c->query('SELECT t.leftovers()'), '', 'nothing is left on any node');
 
+# ---- a policy that is made while somebody reads an old copy, which has it not ----
+{
+	$_->query('CREATE ROLE app_17 LOGIN') for $c, $cluster->workers;
+	$c->query(q{CREATE TABLE u (k int PRIMARY KEY, v int DEFAULT 0);
+		SELECT create_distributed_table('u', 'k', colocate_with => 't');
+		INSERT INTO u SELECT i FROM generate_series(1, 100) i; GRANT SELECT ON t, u TO app_17});
+	my ($keeps, $super) = map { $c->session } 1 .. 2;
+	$keeps->query('SET ROLE app_17');
+	$_->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT v FROM t WHERE k = 2') for $keeps, $super;
+	move();
+	$c->query('ALTER TABLE u ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON u USING (k <= 10)');
+	(undef, $messages) = $keeps->try('SELECT count(*) FROM u');
+	like($messages, qr/40001.*table "u" was changed/, 'a snapshot does not help around a policy');
+	is($super->query('SELECT count(*) FROM u'), '100', 'whoever it does not concern reads on');
+	$_->query('ROLLBACK') for $keeps, $super;
+	is($keeps->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM u'), '10', 'the next transaction sees what it may see');
+	$_->close for $keeps, $super;
+	$c->query('DROP TABLE u; CALL t.wait_clean()');
+}
+
 # ---- a long transaction that writes: the cutover does not make others queue behind it, and its end is the moment ----
 {
 	my ($long, $mover) = map { $c->session } 1 .. 2;
