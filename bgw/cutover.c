@@ -297,26 +297,28 @@ pause_budget(const RhTransfer *t)
 	return t->budget_factor * rh_cutover_budget;
 }
 
-/*
- * Where writers follow each other without a gap, and their transactions last, a
- * short queueing never finds the moment at which the last of them has ended:
- * longer each time, but for what the pause needs for the rest.
- */
+/* For how long it may queue for the gate at most, ms: the pause needs a part of its budget for the rest. */
 static int
-longer_patience(const RhTransfer *t)
+most_patience(void)
 {
-	return Max(rh_cutover_lock_timeout, Min(2 * t->gate_patience, pause_budget(t) / 4 * 3));
+	return Max(rh_cutover_lock_timeout, rh_cutover_budget / 4 * 3);
 }
 
 /*
  * A transaction that holds the gate; false: none is open.  pause gets the time
  * from which on a writer could be made to wait.
+ *
+ * Where writers follow each other without a gap, and their transactions last, a
+ * short queueing never finds the moment at which the last of them has ended: it
+ * queues longer in each attempt.  The end of a long transaction, which may be
+ * minutes before that of the next one, is worth the longest at once.
  */
 static bool
 enter_gate(RhTransfer *t, instr_time *pause)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	VirtualTransactionId *holders = NULL;
+	bool		behind_long;
 
 	for (int i = 0; i < GATE_POLL_ROUNDS; i++)
 	{
@@ -324,16 +326,18 @@ enter_gate(RhTransfer *t, instr_time *pause)
 			return true;
 		wait_a_moment(t, GATE_POLL_MS);
 	}
-	if (any_running(holders))
+	behind_long = any_running(holders);
+	if (behind_long)
 		name_gate_holder(t);
 	if (outlast(t, holders))
 	{
 		rh_transfer_start_xact();
 		INSTR_TIME_SET_CURRENT(*pause);
-		if (rh_gate_exclusive(t->spec->colocation_id, t->gates, t->ngates, t->gate_patience))
+		if (rh_gate_exclusive(t->spec->colocation_id, t->gates, t->ngates,
+							  behind_long ? most_patience() : t->gate_patience))
 			return true;
 		rh_transfer_note_pause(t, *pause);
-		t->gate_patience = longer_patience(t);
+		t->gate_patience = Min(2 * t->gate_patience, most_patience());
 		rh_transfer_commit_xact();
 		MemoryContextSwitchTo(caller);
 		name_gate_holder(t);
