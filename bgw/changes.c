@@ -24,7 +24,6 @@
 #include "port/pg_bswap.h"
 #include "shmem/debug.h"
 #include "src/conn.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 

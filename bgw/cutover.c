@@ -35,8 +35,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "bgw/apply.h"
 #include "bgw/transfer_private.h"
 #include "bgw/transit.h"
 #include "common/pg_prng.h"
@@ -48,7 +46,6 @@
 #include "src/xact.h"
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 #define PRELOCK_TIMEOUT_MS	2000
 #define GATE_POLL_MS		10

@@ -32,8 +32,6 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "shmem/map.h"
 #include "src/catalog.h"
 #include "src/distribute.h"
 #include "src/distribute_set.h"

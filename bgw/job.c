@@ -12,12 +12,10 @@
 #include "postgres.h"
 
 #include "bgw/job.h"
-#include "bgw/workers.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "src/catalog.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 /* an error after so many doublings waits no longer */

@@ -9,7 +9,6 @@
 
 #include "bgw/json.h"
 #include "catalog/pg_type.h"
-#include "utils/builtins.h"
 #include "utils/json.h"
 
 void

@@ -17,7 +17,6 @@
 #include "lib/stringinfo.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
-#include "utils/pg_lsn.h"
 
 #define FLAG_KEY_COLUMN	0x01
 

@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "bgw/job.h"
 #include "bgw/job_error.h"
 #include "bgw/mover.h"

@@ -10,7 +10,6 @@
 #include "bgw/json.h"
 #include "bgw/plan.h"
 #include "bgw/workers.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"

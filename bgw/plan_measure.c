@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "libpq-fe.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "src/catalog.h"
 #include "src/conn.h"
 #include "src/names.h"

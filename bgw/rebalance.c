@@ -28,7 +28,6 @@
 
 #include "bgw/rebalance.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
 
 /* The buckets of one node that a pass may move, in ascending order of cost. */
 typedef struct Pile

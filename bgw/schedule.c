@@ -17,7 +17,6 @@
 #include "postgres.h"
 
 #include "bgw/job.h"
-#include "bgw/keeper.h"
 #include "bgw/transfer.h"
 #include "bgw/workers.h"
 #include "catalog/pg_type.h"

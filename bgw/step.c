@@ -18,10 +18,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "bgw/job.h"
 #include "bgw/job_error.h"
-#include "bgw/keeper.h"
 #include "bgw/mover.h"
 #include "bgw/transfer.h"
 #include "catalog/pg_type.h"

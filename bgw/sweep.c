@@ -14,7 +14,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "bgw/drop_extension.h"
 #include "bgw/job.h"
 #include "bgw/mover.h"
@@ -23,7 +22,6 @@
 #include "src/catalog.h"
 #include "src/xact.h"
 #include "utils/builtins.h"
-#include "utils/snapmgr.h"
 
 /* The nodes to be looked at now. */
 typedef struct SweepNodes

@@ -15,13 +15,9 @@
 
 #include "bgw/transfer_private.h"
 #include "common/pg_prng.h"
-#include "miscadmin.h"
-#include "pgstat.h"
 #include "shmem/debug.h"
 #include "src/conn.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
-#include "utils/wait_event.h"
 
 #define COPY_LOCK_TIMEOUT_MS 500
 #define IDENTITY_TIMEOUT_MS 50	/* readers of a table wait behind us no longer */

@@ -9,7 +9,6 @@
 
 #include "bgw/transfer_private.h"
 #include "common/pg_prng.h"
-#include "miscadmin.h"
 #include "src/conn.h"
 #include "src/local_reference.h"
 

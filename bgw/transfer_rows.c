@@ -16,12 +16,9 @@
 #include "postgres.h"
 
 #include "bgw/transfer_private.h"
-#include "miscadmin.h"
-#include "pgstat.h"
 #include "port/pg_bswap.h"
 #include "shmem/debug.h"
 #include "src/conn.h"
-#include "utils/builtins.h"
 
 #define FLUSH_BYTES		(256 * 1024)	/* unsent bytes that the single target may hold back */
 #define CHUNK_BYTES		(512 * 1024)	/* of one target, that are sent together ... */

@@ -20,10 +20,8 @@
 #include "catalog/pg_type.h"
 #include "nodes/value.h"
 #include "src/catalog.h"
-#include "src/names.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 static const char *const phase_names[] = {

@@ -18,11 +18,9 @@
 #include "bgw/wait.h"
 #include "bgw/workers.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "src/rehouse.h"
 #include "src/xact.h"
 #include "storage/condition_variable.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 /* looked at least this often, whatever is announced */

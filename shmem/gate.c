@@ -16,12 +16,9 @@
 #include "miscadmin.h"
 #include "shmem/gate.h"
 #include "shmem/state.h"
-#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
-#include "storage/procarray.h"
 #include "storage/sinvaladt.h"
-#include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 

@@ -23,7 +23,6 @@
 #include "src/conn.h"
 #include "src/conn_internal.h"
 #include "src/rehouse.h"
-#include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
 /* It is not waited for a node any longer, and without serving interrupts. */

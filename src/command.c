@@ -15,7 +15,6 @@
 #include "src/conn.h"
 #include "src/conn_internal.h"
 #include "src/remote_log.h"
-#include "src/xact.h"
 
 /* COPY data is sent in pieces of about this size. */
 #define COPY_FLUSH_SIZE (64 * 1024)

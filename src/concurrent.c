@@ -39,7 +39,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
@@ -315,6 +314,7 @@ step_node(NodeTasks *node, bool start)
 	MemoryContext caller = CurrentMemoryContext;
 	PGresult   *volatile failed = NULL;
 
+	Assert(node->tasks != NIL);
 	PG_TRY();
 	{
 		if (start)

@@ -9,7 +9,6 @@
 
 #include "access/transam.h"
 #include "catalog/pg_type.h"
-#include "libpq/pqformat.h"
 #include "port/pg_bswap.h"
 #include "src/convert.h"
 #include "src/template.h"

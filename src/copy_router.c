@@ -18,16 +18,12 @@
  */
 #include "postgres.h"
 
-#include <limits.h>
 
 #include "access/table.h"
-#include "access/transam.h"
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "shmem/gate.h"
 #include "src/conn.h"
 #include "src/copy_router.h"

@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "shmem/map.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
 #include "src/partition.h"

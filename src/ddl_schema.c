@@ -18,7 +18,6 @@
 #include "catalog/pg_statistic_ext.h"
 #include "miscadmin.h"
 #include "shmem/map.h"
-#include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
 #include "src/drop.h"
 #include "src/names.h"

@@ -23,14 +23,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "shmem/map.h"
 #include "src/catalog.h"
 #include "src/conn_internal.h"
-#include "storage/proc.h"
 #include "utils/backend_status.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"

@@ -21,7 +21,6 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "shmem/map.h"
 #include "src/distribute.h"

@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "src/classify.h"
 #include "src/copart.h"

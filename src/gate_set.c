@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "src/gate_set.h"
-#include "utils/memutils.h"
 
 void
 rh_gate_set_init(RhGateSet *set, int32 colocation_id, MemoryContext context)

@@ -14,8 +14,6 @@
 
 #include "commands/explain.h"
 #include "executor/executor.h"
-#include "fmgr.h"
-#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "shmem/gate.h"
 #include "src/conn.h"
@@ -24,7 +22,6 @@
 #include "src/scan_cache.h"
 #include "src/template.h"
 #include "src/rows.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 typedef struct ScanRun

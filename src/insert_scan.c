@@ -19,7 +19,6 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "shmem/gate.h"
 #include "src/conn.h"
 #include "src/copy_router.h"
 #include "src/gate_set.h"

@@ -12,17 +12,13 @@
 #include "postgres.h"
 
 #include "access/stratnum.h"
-#include "catalog/pg_class.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_clause.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
 #include "src/key.h"
 #include "src/keytie_private.h"
-#include "src/rehouse.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 

@@ -36,7 +36,6 @@
 #include "src/shell_analyze.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 /* "(full, freeze)" of the statement, for the shards; empty without options. */

@@ -9,7 +9,6 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "shmem/map.h"
 #include "src/rehouse.h"
 #include "utils/builtins.h"

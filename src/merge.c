@@ -18,8 +18,6 @@
 #include "postgres.h"
 
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
 #include "src/classify.h"

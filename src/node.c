@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "bgw/keeper.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
@@ -27,7 +26,6 @@
 #include "src/owner.h"
 #include "src/reference.h"
 #include "src/rehouse.h"
-#include "src/xact.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"

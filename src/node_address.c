@@ -25,7 +25,6 @@
 #include "src/node_address.h"
 #include "storage/latch.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"

@@ -27,7 +27,6 @@
 #include "src/owner.h"
 #include "src/xact.h"
 #include "utils/builtins.h"
-#include "utils/pg_locale.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 

@@ -25,7 +25,6 @@
 #include "catalog/pg_ts_parser.h"
 #include "catalog/pg_ts_template.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "src/node_functions.h"
 #include "src/object_image.h"
 #include "utils/builtins.h"

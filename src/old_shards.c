@@ -23,7 +23,6 @@
 #include "access/xact.h"
 #include "bgw/keeper.h"
 #include "catalog/pg_type.h"
-#include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "shmem/debug.h"

@@ -19,7 +19,6 @@
 #include "miscadmin.h"
 #include "src/catalog.h"
 #include "src/owner.h"
-#include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
 static uint64 known_cluster_id = 0;

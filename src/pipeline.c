@@ -32,7 +32,6 @@
 
 #include "access/xact.h"
 #include "executor/executor.h"
-#include "miscadmin.h"
 #include "src/conn_internal.h"
 #include "src/pipeline.h"
 #include "tcop/utility.h"

@@ -12,11 +12,9 @@
  */
 #include "postgres.h"
 
-#include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "src/placements.h"
 #include "src/rehouse.h"
-#include "utils/memutils.h"
 
 /* One statement's view of the map; in the EState's memory. */
 typedef struct StatementMap

@@ -22,8 +22,6 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "optimizer/tlist.h"
-#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "src/classify.h"
 #include "src/copart.h"

@@ -22,8 +22,6 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xlog.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -31,8 +29,6 @@
 #include "shmem/debug.h"
 #include "shmem/gate.h"
 #include "src/catalog.h"
-#include "src/conn.h"
-#include "src/copy_router.h"
 #include "src/distribute.h"
 #include "src/names.h"
 #include "src/objects.h"
@@ -41,7 +37,6 @@
 #include "src/reference_copy.h"
 #include "src/rehouse.h"
 #include "src/require.h"
-#include "src/shard_ddl.h"
 #include "src/table_locks.h"
 #include "src/transfer_lock.h"
 #include "storage/latch.h"
@@ -51,7 +46,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/wait_event.h"
 
 /* How long to queue for the gate at a time, and how long to let others pass in between. */

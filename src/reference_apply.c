@@ -40,7 +40,6 @@
 #include "src/reference.h"
 #include "src/reference_batch.h"
 #include "src/reference_keys.h"
-#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"

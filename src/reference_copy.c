@@ -20,7 +20,6 @@
 #include "access/tableam.h"
 #include "access/visibilitymap.h"
 #include "miscadmin.h"
-#include "shmem/debug.h"
 #include "src/conn.h"
 #include "src/copy_router.h"
 #include "src/distribute.h"

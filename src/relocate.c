@@ -12,7 +12,6 @@
 
 #include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
-#include "parser/scansup.h"
 #include "src/relocate.h"
 #include "utils/builtins.h"
 

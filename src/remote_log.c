@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "shmem/map.h"
 #include "src/classify.h"
 #include "src/rehouse.h"

@@ -14,7 +14,6 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "shmem/map.h"
 #include "src/conn.h"
 #include "src/names.h"
@@ -24,7 +23,6 @@
 #include "src/table_shards.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/tuplestore.h"
 

@@ -16,7 +16,6 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
-#include "access/table.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
@@ -27,17 +26,14 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
-#include "src/classify.h"
 #include "src/keytie.h"
 #include "src/partition.h"
 #include "src/reg_types.h"
 #include "src/ship.h"
 #include "src/ship_objects.h"
 #include "tsearch/ts_cache.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 /* What an expression contains. */
 #define HAS_COLUMNS		0x01	/* is not known before the query runs */

@@ -21,7 +21,6 @@
 #include "src/conn.h"
 #include "src/conn_internal.h"
 #include "src/remote_log.h"
-#include "src/xact.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 

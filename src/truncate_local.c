@@ -12,11 +12,7 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
-#include "access/xlog.h"
 #include "catalog/heap.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "commands/tablecmds.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -29,8 +25,6 @@
 #include "src/rehouse.h"
 #include "src/shell.h"
 #include "src/table_locks.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 

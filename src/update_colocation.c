@@ -13,10 +13,8 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "shmem/debug.h"
 #include "shmem/map.h"
 #include "src/alter_distributed.h"
 #include "src/colocation.h"

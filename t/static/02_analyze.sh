@@ -13,6 +13,6 @@ echo "1..${#files[@]}"
 printf '%s\n' "${files[@]}" | xargs -P 2 -I{} sh -c '
 	out=$("$0" --analyze --analyzer-output text -Xclang -analyzer-disable-checker=deadcode.DeadStores \
 		-I. -I"$('"$pg_config"' --includedir)" -isystem "$('"$pg_config"' --includedir-server)" \
-		-DURCU_INLINE_SMALL_FUNCTIONS -DREHOUSE_DEBUG_POINTS -D_GNU_SOURCE "{}" 2>&1)
+		-DURCU_INLINE_SMALL_FUNCTIONS -DREHOUSE_DEBUG_POINTS -DUSE_ASSERT_CHECKING -D_GNU_SOURCE "{}" 2>&1)
 	if [ -z "$out" ]; then echo "ok - {}"; else
 		printf "not ok - {}\n%s\n" "$(printf "%s" "$out" | sed "s/^/# /")"; fi' "$clang"
