@@ -363,7 +363,7 @@ rh_insert_plan(Query *parse, const char *query_string, int cursor_options,
 					 errmsg("cannot run ON CONFLICT or RETURNING of this INSERT on distributed table \"%s\"",
 							get_rel_name(spec.relid)),
 					 shipment.reason ? errdetail("The nodes cannot evaluate it: %s.", shipment.reason) : 0,
-					 errhint("Use only built-in functions there, or insert the rows one by one.")));
+					 errhint("Use only built-in functions there, and sub-selects that are tied to the distribution column.")));
 		spec.statement = shipment.query;
 		foreach(cell, shipment.values)
 			scan->custom_exprs = lappend(scan->custom_exprs, expression_planner(lfirst(cell)));
