@@ -315,8 +315,10 @@ rh_multi_dml_plan_with(Query *parse, int cursor_options)
 	RhTable		table;
 	Query	   *query;
 
-	/* the rows of buckets come in no order */
-	if (parse->commandType == CMD_MERGE || parse->withCheckOptions != NIL ||
+	/* no bucket may change the copy of a reference table; and the rows of buckets come in no order */
+	if ((parse->resultRelation != 0 &&
+		 !rh_gather_is_sharded(rt_fetch(parse->resultRelation, parse->rtable)->relid)) ||
+		parse->commandType == CMD_MERGE || parse->withCheckOptions != NIL ||
 		parse->sortClause != NIL || contain_volatile_functions((Node *) parse) ||
 		!rh_copart_with(parse, &copart) || !rh_map_table(copart.relid, &table) ||
 		(parse->commandType == CMD_INSERT && !rh_copart_inserts_key(parse, &copart)))

@@ -161,6 +161,20 @@ INSERT INTO countries VALUES ('!', 'exclaimed'), ('?', 'asked') RETURNING code
 
 SELECT id, country FROM customers WHERE k = 7 AND id > 1000
 
+-- changes of reference tables by rows that a change in WITH returns: all copies change
+
+WITH u AS (UPDATE customers SET country = country WHERE k = 5 RETURNING country) UPDATE countries SET name = name || '+' FROM u WHERE code = u.country RETURNING code
+
+WITH u AS (UPDATE customers SET country = country RETURNING country) UPDATE countries SET name = name || '-' FROM u WHERE code = u.country RETURNING code
+
+SELECT c.id, n.name FROM customers c JOIN countries n ON n.code = c.country WHERE c.k = 5
+
+SELECT c.k, n.name FROM customers c JOIN countries n ON n.code = c.country
+
+WITH gone AS (DELETE FROM customers WHERE k = 7 AND id > 1000 RETURNING country) DELETE FROM countries USING gone WHERE code = gone.country RETURNING code
+
+SELECT code FROM countries
+
 TRUNCATE bag
 
 TRUNCATE zones
