@@ -49,6 +49,8 @@ typedef struct LauncherDatabase
 	Oid			database;		/* hash key (must be first) */
 	bool		seen;			/* in pg_database at the last look */
 	bool		absent;			/* has no extension */
+	bool		asked;			/* somebody asked for a look while its keeper was there: when that
+								 * finds no extension, another one looks again */
 	bool		starting;		/* registered, not yet seen attached */
 	int			slot;			/* of its keeper, or -1 */
 	uint32		generation;		/* of the slot's use by that keeper */
@@ -179,7 +181,12 @@ take_wanted(void)
 
 		for (int i = 0; i < RH_MAX_WANTED && !asked; i++)
 			asked = wanted[i] == db->database;
-		if (asked && db->absent)
+		if (!asked)
+			continue;
+
+		/* a keeper that is leaving may have looked before there was something */
+		db->asked = db->handle != NULL;
+		if (db->absent)
 		{
 			db->absent = false;
 			db->retry_at = 0;
@@ -322,8 +329,9 @@ keeper_ended(LauncherDatabase *db, TimestampTz now)
 	db->starting = false;
 	if (absent)
 	{
-		db->absent = true;
+		db->absent = !db->asked;
 		db->backoff_ms = 0;
+		db->retry_at = 0;
 	}
 	else
 	{
@@ -331,6 +339,7 @@ keeper_ended(LauncherDatabase *db, TimestampTz now)
 			db->backoff_ms = 0;
 		back_off(db, now);
 	}
+	db->asked = false;
 }
 
 /* See what has become of the keepers; returns how many are on their way. */
