@@ -23,6 +23,7 @@
 #include "optimizer/paths.h"
 #include "optimizer/plancat.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
 #include "src/partition.h"
