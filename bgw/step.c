@@ -355,35 +355,39 @@ call_undo(void *arg)
 	undo->undone = rh_transfer_undo(undo->spec);
 }
 
-typedef struct PhaseQuestion
+typedef struct EndQuestion
 {
 	int64		step_id;
-	bool		switched;
-} PhaseQuestion;
+	bool		must_end;
+} EndQuestion;
 
 static void
-ask_phase(void *arg)
+ask_whether_must_end(void *arg)
 {
-	PhaseQuestion *question = arg;
+	EndQuestion *question = arg;
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(question->step_id)};
 	bool		isnull;
 
-	question->switched = rh_catalog_int8("SELECT pg_catalog.count(*) FROM rehouse.transfers "
-										 "WHERE step_id = $1 AND phase = 'switched'",
-										 1, types, values, &isnull) > 0;
+	question->must_end =
+		rh_catalog_int8("SELECT (SELECT pg_catalog.count(*) FROM rehouse.transfers "
+						"WHERE step_id = $1 AND phase = 'switched') + "
+						"(SELECT pg_catalog.count(*) FROM rehouse.tables t JOIN rehouse.job_steps s USING (job_id) "
+						"WHERE s.step_id = $1 AND t.state = 't')",
+						1, types, values, &isnull) > 0;
 }
 
 /*
  * Is its transfer past the cutover?  Then it must get to its end, however long
- * a node is away: no other transfer of the bucket can begin before.
+ * a node is away: no other transfer of the bucket can begin before.  Are tables
+ * still in transit?  They must be local again, and nobody but us makes them so.
  */
 static bool
-is_switched(int64 step_id)
+must_end(int64 step_id)
 {
-	PhaseQuestion question = {step_id, false};
+	EndQuestion question = {step_id, false};
 
-	return !rh_keeper_guarded(ask_phase, &question, LOG, NULL) || question.switched;
+	return !rh_keeper_guarded(ask_whether_must_end, &question, LOG, NULL) || question.must_end;
 }
 
 /*
@@ -400,7 +404,7 @@ undo_step(Step *step, const char *final)
 	error = rh_mover_try(call_undo, &undo);
 	if (error == NULL)
 		conclude(step->step_id, undo.undone ? final : "done", NO_FAILURE, -1, NULL);
-	else if (step->undo_attempts + 1 >= UNDO_ATTEMPTS && !is_switched(step->step_id))
+	else if (step->undo_attempts + 1 >= UNDO_ATTEMPTS && !must_end(step->step_id))
 	{
 		/* what is left on a node is in rehouse.cleanup, for the sweeper */
 		conclude(step->step_id, final, FAILED_UNDO, -1, error);

@@ -686,6 +686,7 @@ rh_transit_leave(const RhTransferSpec *spec)
 	(void) rh_colocation_drop_if_empty(spec->colocation_id);
 	rh_transfer_name(name, rh_cluster_id(), spec->job_id, spec->step_id);
 	drop_publication(name);
+	rh_debug_point("transit-left");
 }
 
 static void

@@ -390,13 +390,17 @@ $ddl->send('ALTER TABLE f ADD COLUMN later int');
 $c->poll('SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND pid = ' . $ddl->backend_pid);
 $c->query('SELECT pg_terminate_backend(pid) FROM rehouse.processes() WHERE step_id IS NOT NULL');
 $ddl->finish;
+$c->query("UPDATE rehouse.job_steps SET undo_attempts = 2 WHERE state = 'running'");    # one failure more, and it would be given up
 $c->query('SELECT pg_cancel_backend(' . $caller->backend_pid . ')');
 ok(eval { $c->poll("SELECT count(*) = 1 FROM rehouse.processes() WHERE step_id IS NOT NULL AND coalesce(phase, '') !~ 'locking' AND waits_for ~ '^process " . $ddl->backend_pid . ", which has a lock on table \"f\"'"); 1 }, 'undoing waits for DDL by name')
 	or diag($c->query('SELECT p FROM rehouse.processes() p'));
 my $again = $c->session;
 $again->send("SELECT create_distributed_table_concurrently('f', 'k')");
 $c->poll("SELECT state = 'active' AND wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = " . $again->backend_pid);
+$c->query("SELECT rehouse.debug_arm('transit-left', 'error')");
 $ddl->query('COMMIT');
+$c->poll('SELECT max(undo_attempts) = 3 FROM rehouse.job_steps');
+pass('undoing fails, and is not given up while tables are in transit');
 like(end('transfer-stream-open'), qr/57014/, 'it has been cancelled');
 my (undef, $said) = $again->finish;
 like($said, qr/waiting until job \d+.*is undone/, 'who tries again waits for the undo');
