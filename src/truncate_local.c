@@ -25,6 +25,7 @@
 #include "src/rehouse.h"
 #include "src/shell.h"
 #include "src/table_locks.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
@@ -92,6 +93,27 @@ truncate_shell(Oid relid)
 	AtEOXact_GUC(true, nest_level);
 }
 
+/*
+ * Wait for the transactions that use the tables now, queueing nowhere: behind a
+ * lock that is waited for everybody else would wait as well, as long as the
+ * longest of them lasts.
+ */
+static void
+wait_for_users(List *tables)
+{
+	List	   *tags = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		LOCKTAG    *tag = palloc(sizeof(LOCKTAG));
+
+		SET_LOCKTAG_RELATION(*tag, MyDatabaseId, lfirst_oid(lc));
+		tags = lappend(tags, tag);
+	}
+	WaitForLockersMultiple(tags, AccessExclusiveLock, false);
+}
+
 /* truncate_local_data_after_distributing_table(function_name regclass) */
 Datum
 rh_truncate_local_data(PG_FUNCTION_ARGS)
@@ -107,6 +129,7 @@ rh_truncate_local_data(PG_FUNCTION_ARGS)
 	rh_distribute_check_owner(relid);
 	tables = referencing_tables(relid);
 	check_tables(relid, tables);
+	wait_for_users(tables);
 	foreach(lc, tables)
 		locks = rh_table_lock_add(locks, lfirst_oid(lc), AccessExclusiveLock);
 	rh_table_locks_take(locks);

@@ -114,6 +114,8 @@ my $cut = $c->session;
 $cut->send("SELECT truncate_local_data_after_distributing_table('p')");
 $c->poll("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = " . $cut->backend_pid);
 is($untouched->query('SELECT count(*) FROM f'), '300', 'they stay as long as they are read');
+$c->query('UPDATE f SET v = v WHERE k = 1');
+pass('nobody waits behind the truncation, which waits for who reads them');
 $untouched->query('COMMIT');
 $cut->finish;
 is($c->query('SELECT count(*) FROM f'), '303', 'and can go then');
