@@ -131,7 +131,13 @@ for my $point (@points)
 	$s->send('COMMIT');
 	$c->poll("SELECT rehouse.debug_waiting('commit-before-commit-prepared')");
 	$worker->set_conf(synchronous_standby_names => 'nobody');
-	$worker->poll("SELECT setting = 'nobody' FROM pg_settings WHERE name = 'synchronous_standby_names'");
+	# commits wait when the checkpointer has read the setting, and not before
+	my $deadline = time + 60;
+	until (($worker->try(q{SET statement_timeout = 50; DO $$BEGIN PERFORM pg_logical_emit_message(true, 't', 't'); COMMIT; END$$}))[2]
+		=~ /wait for synchronous replication/)
+	{
+		die "commits do not wait for a standby\n" if time > $deadline;
+	}
 	my $gid = $worker->query('SELECT gid FROM pg_prepared_xacts');
 	$other->send("COMMIT PREPARED '$gid'");
 	$worker->poll("SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = " . $other->backend_pid);
