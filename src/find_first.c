@@ -29,15 +29,18 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "src/find_first.h"
 #include "src/partition.h"
+#include "src/policy.h"
 #include "src/sendable.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/rls.h"
 #include "utils/typcache.h"
 
 #define TARGET_RTI 1
@@ -408,6 +411,33 @@ may_lock(Query *query)
 		query->commandType == CMD_UPDATE;
 }
 
+/* A DELETE asks for no policies of UPDATE, and row locks do. */
+static bool
+locks_by_other_policies(Query *query)
+{
+	RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+
+	return query->commandType == CMD_DELETE && rh_policies_enabled(rte->relid) &&
+		check_enable_rls(rte->relid, rte->checkAsUser, true) == RLS_ENABLED;
+}
+
+/* SET (a, b) = (SELECT ..) with a volatile sub-select, which must be evaluated once for all its columns. */
+static bool
+has_volatile_row(Query *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		SubLink    *link = (SubLink *) ((TargetEntry *) lfirst(lc))->expr;
+
+		if (IsA(link, SubLink) && link->subLinkType == MULTIEXPR_SUBLINK &&
+			contain_volatile_functions(link->subselect))
+			return true;
+	}
+	return false;
+}
+
 Query *
 rh_find_first(Query *query, const RhTable *table, const char **reason)
 {
@@ -419,6 +449,10 @@ rh_find_first(Query *query, const RhTable *table, const char **reason)
 		*reason = "the partitioned table has no primary key, by which rows of it could be found";
 	else if (!may_lock(query))
 		*reason = "its rows have to be locked first, and the role may not update them";
+	else if (locks_by_other_policies(query))
+		*reason = "its rows have to be locked first, which the table's policies of UPDATE may forbid";
+	else if (has_volatile_row(query))
+		*reason = "it sets several columns by one sub-select with a volatile function";
 	else
 	{
 		context.find = make_find(query);

@@ -37,7 +37,7 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
-/* So many rows that others have locked, or changed, are passed over in a bucket. */
+/* So many rows that others have locked, or changed, are passed over. */
 #define MORE_ROWS 1000
 
 #define FOUND_RTI 1

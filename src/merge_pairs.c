@@ -185,9 +185,13 @@ merge_mutator(Node *node, void *arg)
 	return expression_tree_mutator(node, merge_mutator, arg);
 }
 
-/* An inserted row has the key that its pair has gone by. */
+/*
+ * An inserted row has the key that its pair has gone by.  A pair with a row of
+ * the target has gone by that row's key, which is not the one to insert: when the
+ * row has gone since, nothing is inserted, as if it had gone after the MERGE.
+ */
 static void
-insert_key(List *actions, AttrNumber key_attnum, Var *key)
+insert_key(List *actions, AttrNumber key_attnum, Var *key, Var *matched)
 {
 	ListCell   *lc;
 	ListCell   *le;
@@ -196,8 +200,15 @@ insert_key(List *actions, AttrNumber key_attnum, Var *key)
 	{
 		MergeAction *action = lfirst(lc);
 
+		NullTest   *alone;
+
 		if (action->commandType != CMD_INSERT)
 			continue;
+		alone = makeNode(NullTest);
+		alone->arg = (Expr *) copyObject(matched);
+		alone->nulltesttype = IS_NULL;
+		alone->location = -1;
+		action->qual = make_and_qual(action->qual, (Node *) alone);
 		foreach(le, action->targetList)
 			if (((TargetEntry *) lfirst(le))->resno == key_attnum)
 				((TargetEntry *) lfirst(le))->expr = (Expr *) copyObject(key);
@@ -266,7 +277,9 @@ rh_merge_pairs(Query *query, const RhTable *table, const char **reason)
 	merge->hasRecursive = false;
 	merge->resultRelation = TARGET_RTI;
 	merge->mergeActionList = (List *) merge_mutator((Node *) query->mergeActionList, &context);
-	insert_key(merge->mergeActionList, table->key_attnum, key);
+	insert_key(merge->mergeActionList, table->key_attnum, key,
+			   add_column(&context, (Expr *) rh_find_identity_var(table, query->resultRelation,
+																  linitial_int(identity))));
 	ref->rtindex = PAIRS_RTI;
 	merge->jointree =
 		makeFromExpr(list_make1(ref),

@@ -98,6 +98,9 @@ rh_semijoin(Query *query)
 	bool		found = false;
 	ListCell   *lc;
 
+	/* a condition would be asked for each pair, and not for each row */
+	if (contain_volatile_functions(query->jointree->quals))
+		return NULL;
 	foreach(lc, make_ands_implicit((Expr *) result->jointree->quals))
 	{
 		Node	   *condition = lfirst(lc);

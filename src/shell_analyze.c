@@ -26,6 +26,7 @@
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "commands/vacuum.h"
+#include "common/pg_prng.h"
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -52,6 +53,8 @@ typedef struct Sample
 	HeapTuple  *rows;
 	int			count;
 	int			capacity;
+	int			limit;			/* so many are kept */
+	uint64		seen;
 } Sample;
 
 /* ------------------------------------------------------------------------
@@ -183,6 +186,20 @@ sample_query(Oid relid, RhPlacement *placements, int count, int32 node_id, const
 static void
 add_row(Sample *sample, HeapTuple row)
 {
+	sample->seen++;
+	if (sample->count == sample->limit)
+	{
+		uint64		place = pg_prng_uint64_range(&pg_global_prng_state, 0, sample->seen - 1);
+
+		if (place < sample->count)
+		{
+			heap_freetuple(sample->rows[place]);
+			sample->rows[place] = row;
+		}
+		else
+			heap_freetuple(row);
+		return;
+	}
 	if (sample->count == sample->capacity)
 	{
 		sample->capacity = Max(1024, sample->capacity * 2);
@@ -202,7 +219,10 @@ draw_from_node(Relation shell, int32 node_id, const char *sql, List *attnums, Sa
 	RhStatement statement = {0};
 	RhStream   *stream;
 	RhRow		row;
+	Oid			userid;
+	int			sec_context;
 
+	GetUserIdAndSecContext(&userid, &sec_context);
 	statement.sql = sql;
 	statement.access = RH_READ;
 	statement.result_format = reader->format;
@@ -210,7 +230,10 @@ draw_from_node(Relation shell, int32 node_id, const char *sql, List *attnums, Sa
 	while (rh_stream_next(stream, &row))
 	{
 		MemoryContextSwitchTo(each);
+		/* the type's input, a domain's CHECK say, is code of the table's owner */
+		SetUserIdAndSecContext(shell->rd_rel->relowner, sec_context | SECURITY_RESTRICTED_OPERATION);
 		rh_rows_read(reader, &row, slot);
+		SetUserIdAndSecContext(userid, sec_context);
 		MemoryContextSwitchTo(keep);
 		add_row(sample, ExecCopySlotHeapTuple(slot));
 		MemoryContextReset(each);
@@ -228,7 +251,7 @@ draw_sample(Relation shell, RhPlacement *placements, int count, int target, doub
 	List	   *attnums = NIL;
 	char	   *columns = column_list(shell, &attnums);
 	List	   *nodes = NIL;
-	Sample		sample = {0};
+	Sample		sample = {.limit = 2 * target};
 	ListCell   *lc;
 
 	for (int i = 0; i < count; i++)
@@ -368,7 +391,7 @@ analyze_columns(Relation shell, RhPlacement *placements, int count, List *names,
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(shell->rd_rel->relowner, sec_context | SECURITY_RESTRICTED_OPERATION);
 	nest_level = NewGUCNestLevel();
-	compute_and_write(shell, columns, ncolumns, &sample, Max(rows, sample.count));
+	compute_and_write(shell, columns, ncolumns, &sample, Max(rows, sample.seen));
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(userid, sec_context);
 }

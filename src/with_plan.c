@@ -92,6 +92,37 @@ is_used(List *steps, RhStep *step)
 	return false;
 }
 
+/*
+ * What a plan in the cache is locked and watched for: of the steps too, and with
+ * the partitions that planning has found.  Rights are checked by the step itself.
+ */
+static List *
+add_relations(List *rtable, PlannedStmt *step)
+{
+	ListCell   *lc;
+
+	foreach(lc, step->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		if (rte->rtekind != RTE_RELATION)
+			continue;
+		rte = copyObject(rte);
+		rte->requiredPerms = 0;
+		rtable = lappend(rtable, rte);
+	}
+	return rtable;
+}
+
+static void
+watch_for(PlannedStmt *stmt, PlannedStmt *step)
+{
+	stmt->relationOids = list_concat_unique_oid(stmt->relationOids, step->relationOids);
+	stmt->invalItems = list_concat(stmt->invalItems, copyObject(step->invalItems));
+	stmt->transientPlan |= step->transientPlan;
+	stmt->dependsOnRole |= step->dependsOnRole;
+}
+
 /* Step by step. */
 static PlannedStmt *
 plan_steps(Query *parse, const char *query_string, int cursor_options, ParamListInfo bound_params)
@@ -100,6 +131,8 @@ plan_steps(Query *parse, const char *query_string, int cursor_options, ParamList
 	CustomScan *scan = rh_router_make_scan(parse, &rh_with_scan_methods, &rtable);
 	List	   *steps = rh_with_make_steps(copyObject(parse));
 	RhStep	   *last = llast(steps);
+	List	   *plans = NIL;
+	PlannedStmt *whole;
 	ListCell   *lc;
 
 	steps = arrange(steps);
@@ -113,13 +146,18 @@ plan_steps(Query *parse, const char *query_string, int cursor_options, ParamList
 
 		/* the statement as a whole is counted, not its steps */
 		stmt->queryId = 0;
+		rtable = add_relations(rtable, stmt);
+		plans = lappend(plans, stmt);
 		scan->custom_private =
 			lappend(scan->custom_private,
 					list_make4(stmt, makeString(pstrdup(step->name)),
 							   makeString(pstrdup(step->label)),
 							   list_make2_int(keeps_rows, step == last)));
 	}
-	return rh_router_make_stmt(parse, &scan->scan.plan, rtable, cursor_options);
+	whole = rh_router_make_stmt(parse, &scan->scan.plan, rtable, cursor_options);
+	foreach(lc, plans)
+		watch_for(whole, lfirst(lc));
+	return whole;
 }
 
 PlannedStmt *

@@ -34,7 +34,7 @@ DECLARE
 BEGIN
     SELECT a.atttypid INTO type
       FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
-     WHERE p.partrelid = $1 AND p.partstrat = 'r' AND p.partnatts = 1;
+     WHERE p.partrelid OPERATOR(pg_catalog.=) $1::oid AND p.partstrat = 'r' AND p.partnatts = 1;
     IF type IS NULL THEN
         RAISE EXCEPTION 'table % is not partitioned by range of one column', $1 USING ERRCODE = 'wrong_object_type';
     ELSIF type NOT IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) THEN
@@ -92,7 +92,7 @@ BEGIN
     ELSIF first_at > last_at THEN
         RETURN;
     END IF;
-    SELECT min(p.from_value::timestamp) INTO anchor FROM time_partitions p WHERE p.parent_table = $1;
+    SELECT min(p.from_value::timestamp) INTO anchor FROM time_partitions p WHERE p.parent_table::oid OPERATOR(pg_catalog.=) $1::oid;
     IF anchor IS NULL THEN
         anchor := rehouse.time_partition_anchor(partition_interval, first_at);
     END IF;
@@ -110,12 +110,12 @@ BEGIN
                AND p.to_value::timestamp = anchor + (n + 1) * partition_interval AS same
           INTO clash
           FROM time_partitions p
-         WHERE p.parent_table = $1
+         WHERE p.parent_table::oid OPERATOR(pg_catalog.=) $1::oid
            AND p.from_value::timestamp < anchor + (n + 1) * partition_interval
            AND p.to_value::timestamp > anchor + n * partition_interval
          LIMIT 1;
         IF clash.partition IS NULL THEN
-            partition_name := left((SELECT relname FROM pg_class WHERE oid = $1), 45)
+            partition_name := left((SELECT relname FROM pg_class WHERE oid OPERATOR(pg_catalog.=) $1::oid), 45)
                 || rehouse.time_partition_suffix(partition_interval, anchor + n * partition_interval);
             range_from_value := format('%s', CASE WHEN type = 'date'::regtype
                 THEN (anchor + n * partition_interval)::date::text ELSE (anchor + n * partition_interval)::text END);
@@ -141,7 +141,7 @@ RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     schema name := (SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                     WHERE c.oid = $1);
+                     WHERE c.oid OPERATOR(pg_catalog.=) $1::oid);
     missing record;
     made boolean := false;
 BEGIN
@@ -165,7 +165,7 @@ BEGIN
     PERFORM rehouse.time_partition_type($1);
     FOR expired IN
         SELECT p.partition FROM pg_catalog.time_partitions p
-         WHERE p.parent_table = $1 AND p.to_value::timestamptz <= older_than
+         WHERE p.parent_table::oid OPERATOR(pg_catalog.=) $1::oid AND p.to_value::timestamptz <= older_than
          ORDER BY p.from_value::timestamptz
     LOOP
         EXECUTE pg_catalog.format('DROP TABLE %s', expired);
