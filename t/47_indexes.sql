@@ -142,9 +142,21 @@ REINDEX SCHEMA every;
 SELECT is(made_anew(), 'kinds one parts_1 two', 'REINDEX SCHEMA');
 REINDEX SCHEMA CONCURRENTLY every;
 SELECT is(made_anew(), 'kinds one parts_1 two', 'REINDEX SCHEMA CONCURRENTLY');
+-- whole databases are tried twice: who reads and then writes a table meanwhile, as the keeper does, may be in a deadlock with it
+CALL t.wait_clean();
+\set ON_ERROR_STOP off
 SELECT format('REINDEX DATABASE %I', current_database()) \gexec
+\if :ERROR
+SELECT format('REINDEX DATABASE %I', current_database()) \gexec
+\endif
+\set ON_ERROR_STOP on
 SELECT is(made_anew(), 'far kinds one parts_1 two', 'REINDEX DATABASE');
+\set ON_ERROR_STOP off
 SELECT format('REINDEX SYSTEM %I', current_database()) \gexec
+\if :ERROR
+SELECT format('REINDEX SYSTEM %I', current_database()) \gexec
+\endif
+\set ON_ERROR_STOP on
 SELECT is(made_anew(), NULL, 'REINDEX SYSTEM: the catalogs alone');
 CLUSTER;
 SELECT is(made_anew(), 'one', 'CLUSTER: what has been clustered before');
