@@ -1,5 +1,5 @@
 -- ANALYZE: the coordinator's statistics of a distributed table are those of its shards.
-SELECT plan(19);
+SELECT plan(20);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 CREATE TYPE mood AS ENUM ('sad', 'glad');
@@ -61,6 +61,24 @@ SELECT results_eq($$SELECT tablename, inherited, n_distinct FROM pg_stats WHERE 
     $$VALUES ('p'::name, true, 20::real), ('p1', false, 10), ('p2', false, 10)$$, 'a partitioned table');
 SELECT results_eq($$SELECT relname, reltuples FROM pg_class WHERE relname IN ('p', 'p1', 'p2') ORDER BY 1$$, $$VALUES ('p'::name, 1000::real), ('p1', 500), ('p2', 500)$$);
 DROP TABLE p;
+-- what a type does with a value is its owner's code: it runs as the table's owner, whoever analyzes
+CREATE ROLE owner_46_analyze LOGIN;
+SELECT t.exec_on_node(n, 'CREATE ROLE owner_46_analyze LOGIN') FROM generate_series(1, 2) n;
+CREATE FUNCTION by_owner() RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN RETURN current_setting('t.analyzes', true) IS DISTINCT FROM 'yes' OR current_user = 'owner_46_analyze'; END $$;
+CREATE DOMAIN owned AS int CHECK (by_owner());
+CREATE TABLE o (k int, v owned);
+SELECT create_distributed_table('o', 'k');
+INSERT INTO o SELECT g, g FROM generate_series(1, 100) g;
+ALTER TABLE o OWNER TO owner_46_analyze;
+SET t.analyzes = 'yes';
+SELECT lives_ok('ANALYZE o', 'as the owner');
+RESET t.analyzes;
+DROP TABLE o;
+DROP DOMAIN owned;
+DROP FUNCTION by_owner();
+DROP ROLE owner_46_analyze;
+SELECT t.exec_on_node(n, 'DROP ROLE owner_46_analyze') FROM generate_series(1, 2) n;
 CALL t.wait_clean();
 SELECT is_empty($$SELECT t.leftovers()$$);
 SELECT finish();

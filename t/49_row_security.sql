@@ -1,5 +1,5 @@
 -- Row-level security on distributed tables: the nodes enforce it, by the session's role and settings.
-SELECT plan(91);
+SELECT plan(93);
 SELECT t.add_nodes(1, 2);
 SET rehouse.shard_count = 4;
 DO $$ DECLARE r text; BEGIN
@@ -278,6 +278,20 @@ SET ROLE loose_49;
 SELECT throws_ok('SELECT * FROM orders', '42501', NULL, 'and does no more, while its connections are open');
 RESET ROLE;
 SELECT throws_ok('CREATE POLICY lost ON orders TO lost_49 USING (true)', '42704', NULL, 'a role that the node lacks');
+-- rows that a DELETE has to lock first: locks ask for the policies of UPDATE, and would pass over rows in silence
+RESET ROLE;
+CREATE TABLE stamps (k int, id int, v int, PRIMARY KEY (k, id));
+SELECT create_distributed_table('stamps', 'k');
+INSERT INTO stamps SELECT i, i, 0 FROM generate_series(1, 10) i;
+ALTER TABLE stamps ENABLE ROW LEVEL SECURITY;
+CREATE POLICY sees ON stamps FOR SELECT TO app_49 USING (true);
+CREATE POLICY drops ON stamps FOR DELETE TO app_49 USING (true);
+GRANT ALL ON stamps TO app_49;
+SET ROLE app_49;
+SELECT throws_ok('DELETE FROM stamps WHERE v = (SELECT count(*) FROM names WHERE names.tenant_id = stamps.id + 10)', '0A000', NULL, 'a DELETE that has to lock its rows first');
+SELECT is((SELECT count(*)::int FROM stamps), 10, 'which are there');
+RESET ROLE;
+DROP TABLE stamps;
 DROP TABLE regions, tenants, orders, items, names, own, marks CASCADE;
 DROP OWNED BY app_49, admin_49, owner_49, auditor_49, lost_49, loose_49;
 DROP ROLE lost_49, loose_49;

@@ -32,7 +32,7 @@ BEGIN
     RETURN n;
 END $$;
 
-SELECT plan(70);
+SELECT plan(74);
 
 -- INSERT
 SELECT is(rows_of('INSERT INTO stores (store_id, name) SELECT i, ''store '' || i FROM generate_series(1, 40) i'), 40::bigint, 'INSERT .. SELECT counts its rows');
@@ -171,5 +171,27 @@ SELECT results_eq('SELECT id FROM jobs ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKE
 SELECT results_eq($$SELECT * FROM other_session('SELECT id FROM jobs ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED')$$, 'VALUES (4::bigint), (5)', 'and the next ones for somebody else');
 SELECT results_eq($$SELECT * FROM other_session('DELETE FROM jobs WHERE (k, id) IN (SELECT k, id FROM jobs WHERE id > 2 ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id')$$, 'VALUES (4::bigint)', 'who takes one');
 COMMIT;
+
+-- one row of values for several columns is computed once
+SELECT throws_ok($$UPDATE jobs SET (k, id) = (SELECT jobs.k, count(*) + nextval('orders_order_id_seq') FROM local l WHERE l.store_id = jobs.id)$$, '0A000');
+
+-- a plan in the cache is made anew when something that only a step uses is altered
+CREATE TABLE halves (id bigint, note text) PARTITION BY RANGE (id);
+CREATE TABLE half_1 PARTITION OF halves FOR VALUES FROM (0) TO (25);
+CREATE TABLE half_2 PARTITION OF halves FOR VALUES FROM (25) TO (100);
+CREATE INDEX half_1_id ON half_1 (id);
+INSERT INTO halves SELECT i, 'n' FROM generate_series(1, 50) i;
+ANALYZE halves;
+SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off;
+PREPARE taken AS WITH d AS (DELETE FROM jobs WHERE id BETWEEN $1 AND $1 + 1 RETURNING id) SELECT count(*) FROM halves h WHERE h.id = 20 AND EXISTS (SELECT FROM d);
+SELECT results_eq('EXECUTE taken(20)', ARRAY[1::bigint]);
+DROP INDEX half_1_id;
+SELECT results_eq('EXECUTE taken(22)', ARRAY[1::bigint], 'an index of a partition has gone');
+ALTER TABLE halves DETACH PARTITION half_1;
+SELECT results_eq('EXECUTE taken(24)', ARRAY[0::bigint], 'a partition has gone');
+RESET plan_cache_mode;
+RESET enable_seqscan;
+DEALLOCATE taken;
 
 SELECT finish();
