@@ -41,6 +41,7 @@ typedef enum DebugAction
 typedef struct ArmedPoint
 {
 	char		name[NAMEDATALEN];	/* empty: unused */
+	Oid			database;		/* of the session that has armed it */
 	DebugAction action;
 	int			waiters[MAX_WAITERS];	/* pids; 0: unused */
 } ArmedPoint;
@@ -69,14 +70,21 @@ rh_debug_startup(void)
 		memset(shared, 0, sizeof(DebugShared));
 }
 
-/* The armed point of this name, or NULL; with the lock held. */
+/*
+ * The point of this name that is armed in our database, since those of others are
+ * other tests' affair, or NULL; with the lock held.  A process without a database
+ * comes to all.
+ */
 static ArmedPoint *
 find_point(const char *name)
 {
 	for (int i = 0; i < MAX_POINTS; i++)
 	{
-		if (shared->points[i].name[0] != '\0' && strcmp(shared->points[i].name, name) == 0)
-			return &shared->points[i];
+		ArmedPoint *point = &shared->points[i];
+
+		if (point->name[0] != '\0' && strcmp(point->name, name) == 0 &&
+			(point->database == MyDatabaseId || !OidIsValid(MyDatabaseId)))
+			return point;
 	}
 	return NULL;
 }
@@ -201,6 +209,7 @@ rh_debug_arm(PG_FUNCTION_ARGS)
 		{
 			point = &shared->points[i];
 			strlcpy(point->name, name, NAMEDATALEN);
+			point->database = MyDatabaseId;
 			shared->count++;
 		}
 	}

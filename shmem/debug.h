@@ -10,6 +10,7 @@
  *	  exit    end this process as kill -9 would (the postmaster resets)
  *	  fatal   end this process with FATAL, once
  * rehouse.debug_waiting(name) says whether some process waits there.
+ * A point is armed for the processes of the database that it was armed in.
  *
  *-------------------------------------------------------------------------
  */
