@@ -651,6 +651,17 @@ live_placements(int32 colocation_id, RhPlacement **placements, uint64 *version)
 	return count;
 }
 
+List *
+rh_placement_nodes(const RhPlacement *placements, int count)
+{
+	List	   *nodes = NIL;
+
+	for (int i = 0; i < count; i++)
+		nodes = list_append_unique_int(nodes, placements[i].node_id);
+	list_sort(nodes, list_int_cmp);
+	return nodes;
+}
+
 int
 rh_map_placements_live(int32 colocation_id, RhPlacement **placements)
 {

@@ -18,6 +18,7 @@
 #define RH_MAP_H
 
 #include "access/attnum.h"
+#include "nodes/pg_list.h"
 
 #define RH_HOST_LEN 256
 
@@ -80,6 +81,9 @@ typedef struct RhPlacement
 								 * greatest value for what this transaction has
 								 * placed itself and not yet committed */
 } RhPlacement;
+
+/* The nodes of some placements, each once, by id: integers. */
+extern List *rh_placement_nodes(const RhPlacement *placements, int count);
 
 /*
  * Is the library preloaded, the extension here, and its map to be had?

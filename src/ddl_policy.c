@@ -417,7 +417,6 @@ run_on_shards(Oid shell)
 {
 	List	   *dependencies = rh_shard_ddl_dependencies(shell);
 	List	   *roles = rh_shard_ddl_roles(shell);
-	List	   *nodes = NIL;
 	RhPlacement *placements;
 	RhTable		table;
 	ListCell   *lc;
@@ -428,10 +427,7 @@ run_on_shards(Oid shell)
 	rh_transfer_lock_ddl(table.colocation_id);
 	rh_policy_check(shell);
 	count = rh_map_placements(table.colocation_id, &placements, NULL);
-	for (int i = 0; i < count; i++)
-		nodes = list_append_unique_int(nodes, placements[i].node_id);
-	list_sort(nodes, list_int_cmp);
-	foreach(lc, nodes)
+	foreach(lc, rh_placement_nodes(placements, count))
 	{
 		RhConn	   *conn = rh_conn_get(lfirst_int(lc));
 		List	   *statements = list_copy(dependencies);

@@ -165,7 +165,6 @@ run_on_shards(RhDdlTable *entry)
 	int			count = rh_map_placements(entry->colocation_id, &placements, &version);
 	List	   *dependencies = entry->no_dependencies ? NIL :
 		rh_shard_ddl_dependencies(entry->relid);
-	List	   *nodes = NIL;
 	ListCell   *lc;
 
 	if (entry->alter != NULL)
@@ -175,10 +174,7 @@ run_on_shards(RhDdlTable *entry)
 	}
 	if (entry->partition != NULL)
 		dependencies = list_concat(dependencies, rh_ddl_partition_dependencies(entry));
-	for (int i = 0; i < count; i++)
-		nodes = list_append_unique_int(nodes, placements[i].node_id);
-	list_sort(nodes, list_int_cmp);
-	foreach(lc, nodes)
+	foreach(lc, rh_placement_nodes(placements, count))
 	{
 		List	   *statements = NIL;
 

@@ -343,18 +343,6 @@ rh_distribute_enable_ri_triggers(Oid table)
 /* Statements for the shards of some tables in one bucket. */
 typedef List *(*ShardFunc) (List *tables, const RhPlacement *bucket);
 
-/* The node ids among the placements, each once, by id. */
-static List *
-nodes_of(RhPlacement *placements, int count)
-{
-	List	   *nodes = NIL;
-
-	for (int i = 0; i < count; i++)
-		nodes = list_append_unique_int(nodes, placements[i].node_id);
-	list_sort(nodes, list_int_cmp);
-	return nodes;
-}
-
 /* What comes after the rows. */
 static List *
 constraint_statements(List *tables, const RhPlacement *bucket)
@@ -389,7 +377,7 @@ rh_distribute_create_shards(List *tables, RhPlacement *placements, int count)
 		roles = list_concat(roles, rh_shard_ddl_roles(lfirst_oid(lc)));
 		dependencies = list_concat(dependencies, rh_shard_ddl_dependencies(lfirst_oid(lc)));
 	}
-	foreach(lc, nodes_of(placements, count))
+	foreach(lc, rh_placement_nodes(placements, count))
 	{
 		RhConn	   *conn = rh_conn_get(lfirst_int(lc));
 
@@ -411,7 +399,7 @@ rh_distribute_finish_shards(List *tables, RhPlacement *placements, int count)
 {
 	ListCell   *lc;
 
-	foreach(lc, nodes_of(placements, count))
+	foreach(lc, rh_placement_nodes(placements, count))
 	{
 		List	   *statements = node_statements(tables, lfirst_int(lc), placements, count,
 												 constraint_statements);
@@ -431,7 +419,7 @@ rh_distribute_analyze_shards(Oid shell, RhPlacement *placements, int count, uint
 {
 	ListCell   *lc;
 
-	foreach(lc, nodes_of(placements, count))
+	foreach(lc, rh_placement_nodes(placements, count))
 	{
 		StringInfoData sql;
 

@@ -461,7 +461,6 @@ run_on_shards(Oid shell, int32 colocation_id, List *removed)
 	uint64		version;
 	int			count = rh_map_placements(colocation_id, &placements, &version);
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(shell));
-	List	   *nodes = NIL;
 	Oid			owner;
 	Oid			userid;
 	int			sec_context;
@@ -473,10 +472,7 @@ run_on_shards(Oid shell, int32 colocation_id, List *removed)
 	ReleaseSysCache(tuple);
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	for (int i = 0; i < count; i++)
-		nodes = list_append_unique_int(nodes, placements[i].node_id);
-	list_sort(nodes, list_int_cmp);
-	foreach(lc, nodes)
+	foreach(lc, rh_placement_nodes(placements, count))
 	{
 		List	   *statements = NIL;
 

@@ -202,18 +202,6 @@ estimate(Oid relid, char kind, List *nodes, RhPlacement *placements, int count, 
 		*rows /= list_length(nodes);
 }
 
-/* The nodes of some placements, by id. */
-static List *
-nodes_of(RhPlacement *placements, int count)
-{
-	List	   *nodes = NIL;
-
-	for (int i = 0; i < count; i++)
-		nodes = list_append_unique_int(nodes, placements[i].node_id);
-	list_sort(nodes, list_int_cmp);
-	return nodes;
-}
-
 /* One table's number of rows and statistics; those of a partitioned one are its partitions'. */
 static void
 update_one(Oid relid, const RhTable *table, List *columns, RhPlacement *placements, int count)
@@ -225,7 +213,7 @@ update_one(Oid relid, const RhTable *table, List *columns, RhPlacement *placemen
 
 	if (!rh_is_partitioned(relid))
 	{
-		estimate(relid, table->kind, nodes_of(placements, count), placements, count, &rows, &pages);
+		estimate(relid, table->kind, rh_placement_nodes(placements, count), placements, count, &rows, &pages);
 		set_estimate(relid, rows);
 	}
 	else
@@ -314,7 +302,7 @@ maintain_table(VacuumStmt *statement, VacuumRelation *relation, RhTable *table)
 	count = rh_map_placements(table->colocation_id, &placements, &version);
 
 	/* of some columns alone, extended statistics cannot be made */
-	foreach(lc, nodes_of(placements, count))
+	foreach(lc, rh_placement_nodes(placements, count))
 		run_on_node(statement, lfirst_int(lc),
 					psprintf("%s %s %s", statement->is_vacuumcmd ? "VACUUM" : "ANALYZE", options,
 							 shards_on_node(table->relid, placements, count, lfirst_int(lc),

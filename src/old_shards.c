@@ -51,18 +51,6 @@
 #define AWAIT_NAMES_MS 15000
 #define AWAIT_NAMES_STEP_MS 50
 
-/* The nodes of the placements, each once, by id. */
-static List *
-nodes_of(const RhOldShards *old)
-{
-	List	   *nodes = NIL;
-
-	for (int i = 0; i < old->count; i++)
-		nodes = list_append_unique_int(nodes, old->placements[i].node_id);
-	list_sort(nodes, list_int_cmp);
-	return nodes;
-}
-
 /* The schema that a shard of a shell is set aside in, quoted. */
 static const char *
 aside_schema(Oid shell, const RhPlacement *placement)
@@ -162,7 +150,7 @@ rh_old_shards_lock(const RhOldShards *old)
 {
 	ListCell   *lc;
 
-	foreach(lc, nodes_of(old))
+	foreach(lc, rh_placement_nodes(old->placements, old->count))
 		rh_shard_ddl_exec(rh_conn_get(lfirst_int(lc)),
 						  list_make3("SET LOCAL lock_timeout = '" ORPHAN_LOCK_TIMEOUT "'",
 									 psprintf("LOCK TABLE %s IN EXCLUSIVE MODE",
@@ -176,7 +164,7 @@ rh_old_shards_set_aside(RhOldShards *old)
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	foreach(lc, nodes_of(old))
+	foreach(lc, rh_placement_nodes(old->placements, old->count))
 	{
 		List	   *statements = NIL;
 
@@ -204,7 +192,7 @@ rh_old_shards_take_along(RhOldShards *old, const RhPlacement *placements)
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	foreach(lc, nodes_of(old))
+	foreach(lc, rh_placement_nodes(old->placements, old->count))
 	{
 		List	   *statements = list_make1("SET LOCAL lock_timeout = '" ORPHAN_LOCK_TIMEOUT "'");
 
@@ -329,7 +317,7 @@ drop_aside(const RhOldShards *old)
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	foreach(lc, nodes_of(old))
+	foreach(lc, rh_placement_nodes(old->placements, old->count))
 	{
 		List	   *statements = NIL;
 
@@ -418,7 +406,7 @@ rh_old_shards_leave(const RhOldShards *old, bool group_gone)
 	if (group_gone)
 		leave_schemas(old);
 	else
-		foreach(lc, nodes_of(old))
+		foreach(lc, rh_placement_nodes(old->placements, old->count))
 			leave_tables(old, lfirst_int(lc));
 	rh_keeper_wakeup_at_commit();
 }

@@ -250,14 +250,10 @@ draw_sample(Relation shell, RhPlacement *placements, int count, int target, doub
 	double		fraction = rows > target ? target / rows : 1.0;
 	List	   *attnums = NIL;
 	char	   *columns = column_list(shell, &attnums);
-	List	   *nodes = NIL;
 	Sample		sample = {.limit = 2 * target};
 	ListCell   *lc;
 
-	for (int i = 0; i < count; i++)
-		nodes = list_append_unique_int(nodes, placements[i].node_id);
-	list_sort(nodes, list_int_cmp);
-	foreach(lc, nodes)
+	foreach(lc, rh_placement_nodes(placements, count))
 		draw_from_node(shell, lfirst_int(lc),
 					   sample_query(RelationGetRelid(shell), placements, count, lfirst_int(lc),
 									columns, fraction), attnums, &sample);
