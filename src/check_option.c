@@ -18,10 +18,9 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "src/check_option.h"
-#include "src/gather.h"
+#include "src/classify.h"
 #include "src/router.h"
 
 typedef struct CheckRun
@@ -45,13 +44,11 @@ typedef struct CheckContext
 bool
 rh_check_option_applies(Query *query)
 {
-	RangeTblEntry *target;
+	RhTable		table;
 	ListCell   *lc;
 
-	if (query->withCheckOptions == NIL || query->commandType == CMD_MERGE)
-		return false;
-	target = rt_fetch(query->resultRelation, query->rtable);
-	if (target->rtekind != RTE_RELATION || !rh_gather_is_sharded(target->relid))
+	if (query->withCheckOptions == NIL || query->commandType == CMD_MERGE ||
+		!rh_classify_target(query, &table))
 		return false;
 	foreach(lc, query->withCheckOptions)
 		if (lfirst_node(WithCheckOption, lc)->kind != WCO_VIEW_CHECK)

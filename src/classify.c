@@ -17,6 +17,7 @@
 #include "shmem/map.h"
 #include "shmem/transit.h"
 #include "src/classify.h"
+#include "src/gather.h"
 #include "src/local_reference.h"
 #include "src/merge.h"
 #include "src/rehouse.h"
@@ -138,6 +139,18 @@ rh_classify_relations(Query *query)
 
 	(void) relations_walker((Node *) query, &relations);
 	return relations;
+}
+
+bool
+rh_classify_target(Query *query, RhTable *table)
+{
+	RangeTblEntry *target;
+
+	if (query->resultRelation == 0)
+		return false;
+	target = rt_fetch(query->resultRelation, query->rtable);
+	return target->rtekind == RTE_RELATION && rh_gather_is_sharded(target->relid) &&
+		rh_map_table(target->relid, table);
 }
 
 /* ------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "nodes/parsenodes.h"
+#include "shmem/map.h"
 #include "src/keytie.h"
 
 /* What rh_classify_tables found, at all levels of a query. */
@@ -33,6 +34,9 @@ extern void rh_classify_tables(Query *query, RhTableUse *use);
 
 /* All relation entries of all levels, views' entries for permissions included. */
 extern List *rh_classify_relations(Query *query);
+
+/* The distributed table that a query itself, not its WITH, changes; false: none. */
+extern bool rh_classify_target(Query *query, RhTable *table);
 
 /*
  * Raise 0A000 when an UPDATE, of MERGE or ON CONFLICT too, at any level gives a

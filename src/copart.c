@@ -22,6 +22,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
+#include "src/classify.h"
 #include "src/copart.h"
 #include "src/gather.h"
 #include "src/gather_scan.h"
@@ -195,19 +196,6 @@ query_part(Level *level, Query *query, Level *parent, Index rti, Part *part)
 	return true;
 }
 
-/* The distributed table that a query changes. */
-static bool
-find_target(Query *query, RhTable *table)
-{
-	RangeTblEntry *target;
-
-	if (query->resultRelation == 0)
-		return false;
-	target = rt_fetch(query->resultRelation, query->rtable);
-	return target->rtekind == RTE_RELATION && rh_gather_is_sharded(target->relid) &&
-		rh_map_table(target->relid, table);
-}
-
 /* Does what a change returns hold the key of the bucket? */
 static bool
 returns_key(Query *query, RhCopart *copart, const RhTable *target, Expr *expr)
@@ -229,7 +217,7 @@ change_part(Level *level, Query *query, Level *owner, Index rti, Part *part)
 	RhTable		target;
 	ListCell   *cell;
 
-	if (!find_target(query, &target) || query->withCheckOptions != NIL)
+	if (!rh_classify_target(query, &target) || query->withCheckOptions != NIL)
 		return refuse(level, "it changes a local table, or one with check options, in WITH");
 	if (!level_rows(&inner))
 		return refuse(level, below.reason);
@@ -757,7 +745,7 @@ rh_copart_inserts_key(Query *query, RhCopart *copart)
 	RhTable		table;
 	ListCell   *cell;
 
-	if (!find_target(query, &table) || copart->colocation_id != table.colocation_id)
+	if (!rh_classify_target(query, &table) || copart->colocation_id != table.colocation_id)
 		return false;
 	foreach(cell, query->targetList)
 	{

@@ -81,27 +81,22 @@ has_current_of(Node *node, void *context)
 static void
 check_supported(Query *query, const RhTableUse *use)
 {
-	RangeTblEntry *target;
 	RhTable		table;
 
-	if (query->resultRelation == 0)
-		return;
-	target = rt_fetch(query->resultRelation, query->rtable);
-	if (target->rtekind != RTE_RELATION || !rh_map_table(target->relid, &table) ||
-		table.kind != RH_KIND_HASH)
+	if (!rh_classify_target(query, &table))
 		return;
 	if (has_current_of(query->jointree->quals, NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot use WHERE CURRENT OF on distributed table \"%s\"",
-						get_rel_name(target->relid)),
+						get_rel_name(table.relid)),
 				 errdetail("A cursor's row lies on a node, and has no place on the coordinator."),
 				 errhint("Name the row by its primary key.")));
 	if (use->row_security)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot change distributed table \"%s\" together with policies of tables that are not distributed",
-						get_rel_name(target->relid)),
+						get_rel_name(table.relid)),
 				 errhint("Change the rows without the table that has policies.")));
 }
 

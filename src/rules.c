@@ -17,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "shmem/map.h"
+#include "src/classify.h"
 #include "src/ddl_guard.h"
 #include "src/ddl_internal.h"
 #include "src/rehouse.h"
@@ -246,15 +247,10 @@ assign_something(List **target_list, Index rti, const RhTable *table)
 static void
 complete_assignments(Query *query)
 {
-	RangeTblEntry *target;
 	RhTable		table;
 	ListCell   *lc;
 
-	if (query->resultRelation == 0)
-		return;
-	target = rt_fetch(query->resultRelation, query->rtable);
-	if (target->rtekind != RTE_RELATION || !rh_map_table(target->relid, &table) ||
-		table.kind != RH_KIND_HASH)
+	if (!rh_classify_target(query, &table))
 		return;
 	if (query->commandType == CMD_UPDATE)
 		assign_something(&query->targetList, query->resultRelation, &table);

@@ -35,15 +35,9 @@
 static Oid
 changed_table(RhStep *step)
 {
-	Query	   *query = step->query;
-	RangeTblEntry *target;
+	RhTable		table;
 
-	if (query->commandType == CMD_SELECT || query->resultRelation == 0)
-		return InvalidOid;
-	target = rt_fetch(query->resultRelation, query->rtable);
-	if (target->rtekind != RTE_RELATION || !rh_gather_is_sharded(target->relid))
-		return InvalidOid;
-	return rh_partition_root(target->relid);
+	return rh_classify_target(step->query, &table) ? rh_partition_root(table.relid) : InvalidOid;
 }
 
 /* ------------------------------------------------------------------------

@@ -14,7 +14,6 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "src/classify.h"
-#include "src/gather.h"
 #include "src/multi_dml.h"
 #include "src/router.h"
 #include "src/with.h"
@@ -23,12 +22,9 @@
 static bool
 changes_sharded(Query *query)
 {
-	RangeTblEntry *target;
+	RhTable		table;
 
-	if (query->commandType == CMD_SELECT || query->resultRelation == 0)
-		return false;
-	target = rt_fetch(query->resultRelation, query->rtable);
-	return target->rtekind == RTE_RELATION && rh_gather_is_sharded(target->relid);
+	return rh_classify_target(query, &table);
 }
 
 bool
