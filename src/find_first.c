@@ -36,6 +36,7 @@
 #include "src/partition.h"
 #include "src/policy.h"
 #include "src/sendable.h"
+#include "src/subquery.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -173,27 +174,17 @@ one_column(SubLink *link, int column)
 {
 	Query	   *inner = copyObject(castNode(Query, link->subselect));
 	TargetEntry *entry = list_nth(inner->targetList, column - 1);
-	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	Query	   *outer = makeNode(Query);
 	SubLink    *result = makeNode(SubLink);
 	Node	   *expr = (Node *) entry->expr;
-	ListCell   *lc;
 
 	IncrementVarSublevelsUp((Node *) inner, 1, 1);
-	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = inner;
-	rte->inFromCl = true;
-	rte->eref = makeAlias("row", NIL);
-	foreach(lc, inner->targetList)
-		if (!((TargetEntry *) lfirst(lc))->resjunk)
-			rte->eref->colnames = lappend(rte->eref->colnames,
-										  makeString(psprintf("c%d", foreach_current_index(lc) + 1)));
 	ref->rtindex = 1;
 	outer->commandType = CMD_SELECT;
 	outer->querySource = QSRC_ORIGINAL;
 	outer->canSetTag = true;
-	outer->rtable = list_make1(rte);
+	outer->rtable = list_make1(rh_subquery_entry(inner, "row", false));
 	outer->jointree = makeFromExpr(list_make1(ref), NULL);
 	outer->targetList =
 		list_make1(makeTargetEntry((Expr *) makeVar(1, column, exprType(expr), exprTypmod(expr),
@@ -332,22 +323,6 @@ make_assignments(FindContext *context)
 	return assignments;
 }
 
-static RangeTblEntry *
-make_found(Query *find)
-{
-	RangeTblEntry *rte = makeNode(RangeTblEntry);
-	ListCell   *lc;
-
-	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = find;
-	rte->inFromCl = true;
-	rte->eref = makeAlias("found", NIL);
-	foreach(lc, find->targetList)
-		rte->eref->colnames = lappend(rte->eref->colnames,
-									  makeString(pstrdup(((TargetEntry *) lfirst(lc))->resname)));
-	return rte;
-}
-
 /* The changed row is the found one. */
 static List *
 make_conditions(FindContext *context, const RhTable *table, List *identity)
@@ -395,7 +370,7 @@ make_change(FindContext *context, const RhTable *table, List *identity)
 	change->jointree = makeFromExpr(list_make2(target, found),
 									(Node *) make_ands_explicit(conditions));
 	change->rtable = list_make2(copyObject(rt_fetch(query->resultRelation, query->rtable)),
-								make_found(context->find));
+								rh_subquery_entry(context->find, "found", false));
 	context->find->hasSubLinks = query->hasSubLinks;
 	return change;
 }

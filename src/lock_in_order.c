@@ -32,6 +32,7 @@
 #include "src/gather.h"
 #include "src/lock_in_order.h"
 #include "src/sendable.h"
+#include "src/subquery.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -191,24 +192,6 @@ make_locked(Query *query, const RhTable *table, List *identity)
 	return locked;
 }
 
-static RangeTblEntry *
-make_entry(Query *query, const char *name, bool lateral)
-{
-	RangeTblEntry *rte = makeNode(RangeTblEntry);
-	ListCell   *lc;
-
-	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = query;
-	rte->lateral = lateral;
-	rte->inFromCl = true;
-	rte->eref = makeAlias(name, NIL);
-	foreach(lc, query->targetList)
-		if (!((TargetEntry *) lfirst(lc))->resjunk)
-			rte->eref->colnames = lappend(rte->eref->colnames,
-										  makeString(pstrdup(((TargetEntry *) lfirst(lc))->resname)));
-	return rte;
-}
-
 static void
 rewrite_level(Query *query, const RhTable *table, List *identity)
 {
@@ -219,7 +202,8 @@ rewrite_level(Query *query, const RhTable *table, List *identity)
 
 	first->rtindex = FOUND_RTI;
 	second->rtindex = LOCKED_RTI;
-	query->rtable = list_make2(make_entry(found, "found", false), make_entry(locked, "locked", true));
+	query->rtable = list_make2(rh_subquery_entry(found, "found", false),
+							   rh_subquery_entry(locked, "locked", true));
 	ChangeVarNodes((Node *) query->targetList, 1, LOCKED_RTI, 0);
 	query->jointree = makeFromExpr(list_make2(first, second), NULL);
 	query->rowMarks = NIL;

@@ -28,6 +28,7 @@
 #include "src/find_first.h"
 #include "src/merge.h"
 #include "src/merge_pairs.h"
+#include "src/subquery.h"
 
 #define TARGET_RTI 1
 #define PAIRS_RTI 2
@@ -215,22 +216,6 @@ insert_key(List *actions, AttrNumber key_attnum, Var *key, Var *matched)
 	}
 }
 
-static RangeTblEntry *
-make_entry(Query *pairs)
-{
-	RangeTblEntry *rte = makeNode(RangeTblEntry);
-	ListCell   *lc;
-
-	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = pairs;
-	rte->inFromCl = true;
-	rte->eref = makeAlias("pairs", NIL);
-	foreach(lc, pairs->targetList)
-		rte->eref->colnames = lappend(rte->eref->colnames,
-									  makeString(pstrdup(((TargetEntry *) lfirst(lc))->resname)));
-	return rte;
-}
-
 /* t.key = p.key, t.id = p.id, and what the MERGE asks itself. */
 static List *
 make_conditions(PairContext *context, const RhTable *table, List *identity, Var *key)
@@ -285,7 +270,7 @@ rh_merge_pairs(Query *query, const RhTable *table, const char **reason)
 		makeFromExpr(list_make1(ref),
 					 (Node *) make_ands_explicit(make_conditions(&context, table, identity, key)));
 	merge->rtable = list_make2(copyObject(rt_fetch(query->resultRelation, query->rtable)),
-							   make_entry(context.pairs));
+							   rh_subquery_entry(context.pairs, "pairs", false));
 	*reason = context.reason;
 	return context.reason == NULL ? merge : NULL;
 }

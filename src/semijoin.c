@@ -17,6 +17,7 @@
 #include "optimizer/optimizer.h"
 #include "src/lift.h"
 #include "src/semijoin.h"
+#include "src/subquery.h"
 
 /* Are all of a test's comparisons with columns of the sub-select to be true? */
 static bool
@@ -60,23 +61,6 @@ name_columns(Node *node, void *arg)
 	return expression_tree_mutator(node, name_columns, arg);
 }
 
-static RangeTblEntry *
-make_entry(Query *subselect)
-{
-	RangeTblEntry *rte = makeNode(RangeTblEntry);
-	ListCell   *lc;
-
-	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = subselect;
-	rte->inFromCl = true;
-	rte->eref = makeAlias("in", NIL);
-	foreach(lc, subselect->targetList)
-		if (!((TargetEntry *) lfirst(lc))->resjunk)
-			rte->eref->colnames = lappend(rte->eref->colnames,
-										  makeString(psprintf("c%d", foreach_current_index(lc) + 1)));
-	return rte;
-}
-
 /* The sub-select goes into FROM; what is left is the test. */
 static Node *
 join_with(Query *query, SubLink *link)
@@ -84,7 +68,7 @@ join_with(Query *query, SubLink *link)
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	Index		rti;
 
-	query->rtable = lappend(query->rtable, make_entry((Query *) link->subselect));
+	query->rtable = lappend(query->rtable, rh_subquery_entry((Query *) link->subselect, "in", false));
 	rti = ref->rtindex = list_length(query->rtable);
 	query->jointree->fromlist = lappend(query->jointree->fromlist, ref);
 	return name_columns(link->testexpr, &rti);
