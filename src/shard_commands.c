@@ -255,28 +255,30 @@ run_and_put(FunctionCallInfo fcinfo, List *commands, bool parallel, bool placeme
 	return (Datum) 0;
 }
 
-/* run_command_on_shards(table_name regclass, command text, parallel bool) */
-Datum
-rh_run_command_on_shards(PG_FUNCTION_ARGS)
+/* On all shards of one table; placement: the results name the nodes. */
+static Datum
+run_on_table(FunctionCallInfo fcinfo, bool placement)
 {
 	Oid			relid = PG_GETARG_OID(0);
 
 	check_table(relid);
 	return run_and_put(fcinfo, commands_for(relid, InvalidOid,
 											text_to_cstring(PG_GETARG_TEXT_PP(1))),
-					   PG_GETARG_BOOL(2), false);
+					   PG_GETARG_BOOL(2), placement);
+}
+
+/* run_command_on_shards(table_name regclass, command text, parallel bool) */
+Datum
+rh_run_command_on_shards(PG_FUNCTION_ARGS)
+{
+	return run_on_table(fcinfo, false);
 }
 
 /* run_command_on_placements(table_name regclass, command text, parallel bool) */
 Datum
 rh_run_command_on_placements(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-
-	check_table(relid);
-	return run_and_put(fcinfo, commands_for(relid, InvalidOid,
-											text_to_cstring(PG_GETARG_TEXT_PP(1))),
-					   PG_GETARG_BOOL(2), true);
+	return run_on_table(fcinfo, true);
 }
 
 /* run_command_on_colocated_placements(table_name1, table_name2 regclass, command text, parallel bool) */
