@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use Getopt::Long;
+use POSIX qw(pause);
 use RehouseCluster;
 
 my ($workers, $nodes) = (2, 1);
@@ -34,4 +35,4 @@ close $file or die "$work/environment.new: $!\n";
 rename "$work/environment.new", "$work/environment" or die "$work/environment: $!\n";
 
 $SIG{TERM} = $SIG{INT} = sub { exit 0 };
-sleep 3600 while 1;
+pause() while 1;
