@@ -141,7 +141,7 @@ for my $how ('exit', 'kill9', 'recorded')
 		$c->start;
 	}
 	$s->finish;
-	$c->poll('SELECT true');
+	$how eq 'kill9' ? $c->poll('SELECT true') : $c->wait_recovered;
 	if ($how eq 'recorded')
 	{
 		is($c->query('SELECT count(*) FROM stores JOIN orders USING (store_id), rates'), '100', 'a crash before the commit: all is there');

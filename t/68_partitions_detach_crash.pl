@@ -84,7 +84,7 @@ for my $case (['concurrent-detached', 'exit'], ['concurrent-detached', 'error'],
 {
 	arm(@$case);
 	eval { $c->query($detach) };
-	$c->poll('SELECT true');
+	$c->wait_recovered if $case->[1] eq 'exit';
 	is_right("$case->[1] at $case->[0]", 0);
 	disarm($case->[0]);
 	attach();
@@ -119,7 +119,7 @@ for my $command ('REINDEX INDEX CONCURRENTLY e_pkey', 'REINDEX TABLE CONCURRENTL
 {
 	arm('concurrent-shard', 'exit');
 	eval { $c->query($command) };
-	$c->poll('SELECT true');
+	$c->wait_recovered;
 	is_right("a crash in $command", 1);
 	is($c->query(q{SELECT count(*) FROM pg_partition_tree('e') p, run_command_on_shards(p.relid, 'SELECT count(*) FROM pg_index WHERE NOT indisvalid AND indrelid = ''%s''::regclass') WHERE result <> '0'}), '0', 'no index is invalid');
 }
